@@ -1,5 +1,5 @@
-//! The age-of-acquisition task against SciPy on made-up words (`tools/golden/challenge_aoa.py`), and
-//! against what the pipelines themselves found, which is not in the repository:
+//! The age-of-acquisition task against SciPy on made-up words (`tools/golden/challenge_aoa.py`),
+//! and against what the pipelines themselves found, which is not in the repository:
 //! `BABYLLAMA_DATA=FOLDER cargo test --release -p eval --test challenge_aoa -- --ignored`
 
 mod support;
@@ -151,7 +151,6 @@ fn ages_and_correlations_are_those_of_scipy() {
         assert_eq!(score.score, score.r.unwrap());
         assert!(score.unread > 0);
     }
-    println!("{largest:?}");
     assert!(largest[0] < TOLERANCES[0] && largest[1] < TOLERANCES[1], "{largest:?}");
 }
 
@@ -266,7 +265,6 @@ fn ages_and_scores_are_those_of_the_pipelines() {
             let found = child_age(&data.children[word]);
             children = children.max(difference(word, found, *expected));
         }
-        println!("{}: children within {children:.1e} months", year.name());
         assert!(children < TOLERANCES[0], "{children}");
         for (name, curves) in &made_up {
             let curves: Vec<(String, Curves)> = curves
@@ -293,7 +291,6 @@ fn ages_and_scores_are_those_of_the_pipelines() {
             };
             assert_eq!(score.words as u64, expected["n_words"].as_u64().unwrap());
             let (r, p) = ((score.r.unwrap() - r).abs(), (score.p.unwrap() - p).abs());
-            println!("{} {name}: models within {models:.1e}, r {r:.1e}, p {p:.1e}", year.name());
             assert!(models < TOLERANCES[1] && r < 1e-5 && p < 1e-4, "{models}, {score:?}");
             assert!(is_near(score.score, number(&expected["curve_fitness"]), 1e-5), "{score:?}");
         }
@@ -333,7 +330,6 @@ fn surprisals_are_those_of_the_pipelines() {
                 largest = largest.max((found.unwrap() - expected).abs());
             }
         }
-        println!("{folder}, {}: surprisals within {largest:.1e}", backend.name());
         assert!(largest < 1e-5, "{largest}");
     }
 }

@@ -74,9 +74,12 @@ impl TaskScore {
     }
 }
 
+/// The right answers and all of them, by name.
+type Counts<'k> = Vec<(&'k str, [usize; 2])>;
+
 /// The share of right answers for each name of each group.
 fn accuracies(questions: &[Question], answers: &[Answer]) -> Vec<(String, Vec<(String, f64)>)> {
-    let mut counts: Vec<(&str, Vec<(&str, [usize; 2])>)> = Vec::new();
+    let mut counts: Vec<(&str, Counts<'_>)> = Vec::new();
     for (question, answer) in questions.iter().zip(answers) {
         let is_right = usize::from(answer.chosen == question.right);
         for (group, name) in &question.groups {

@@ -176,3 +176,65 @@ impl System {
         step.iter().all(|value| value.is_finite()).then_some(step)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Sigmoid = Sigmoid { height: 3.0, slope: 1.5, midpoint: 4.0, floor: -1.0 };
+
+    fn values(sigmoid: &Sigmoid) -> Parameters {
+        [sigmoid.height, sigmoid.slope, sigmoid.midpoint, sigmoid.floor]
+    }
+
+    fn points(sigmoid: Sigmoid) -> Vec<(f64, f64)> {
+        let at = |x: u32| f64::from(x) * 0.7;
+        (0..12).map(|x| (at(x), sigmoid.with_derivatives(at(x)).0)).collect()
+    }
+
+    #[test]
+    fn derivatives_are_those_of_finite_differences() {
+        let (x, width) = (3.2, 1e-6);
+        let (_, derivatives) = SHAPE.with_derivatives(x);
+        for (index, derivative) in derivatives.into_iter().enumerate() {
+            let moved = |by: f64| {
+                let mut moved = values(&SHAPE);
+                moved[index] += by;
+                Sigmoid::from(moved).with_derivatives(x).0
+            };
+            let difference = (moved(width) - moved(-width)) / (2.0 * width);
+            assert!((derivative - difference).abs() < 1e-8, "{index}: {derivative}");
+        }
+    }
+
+    #[test]
+    fn a_sigmoid_is_found_from_its_points_and_where_it_reaches_a_value() {
+        let found = fit(&points(SHAPE), [2.0, 1.0, 3.0, 0.0], &Bounds::NONE).unwrap();
+        for (found, expected) in values(&found).into_iter().zip(values(&SHAPE)) {
+            assert!((found - expected).abs() < 1e-7, "{found}, not {expected}");
+        }
+        // Half-way between floor and height at the midpoint.
+        assert!((SHAPE.crossing(0.5).unwrap() - 4.0).abs() < 1e-12);
+        let x = SHAPE.crossing(1.0).unwrap();
+        assert!((SHAPE.with_derivatives(x).0 - 1.0).abs() < 1e-12);
+        assert_eq!([-1.0, 2.0, 5.0].map(|value| SHAPE.crossing(value)), [None; 3]);
+    }
+
+    /// At a bound the errors fall only outwards, and do not change with what is free.
+    #[test]
+    fn bounds_are_kept_and_the_rest_is_the_best_within_them() {
+        let bounds = Bounds { low: [0.0, 0.0, 0.0, -0.6], high: [2.0, 9.0, 9.0, 9.0] };
+        let points = points(SHAPE);
+        let found = values(&fit(&points, [1.0, 1.0, 3.0, 0.0], &bounds).unwrap());
+        assert_eq!((found[0], found[3]), (2.0, -0.6));
+        let gradient = System::at(found, &points).gradient;
+        assert!(gradient[0] < -0.01 && gradient[3] > 0.01, "{gradient:?}");
+        assert!(gradient[1].abs() < 1e-5 && gradient[2].abs() < 1e-5, "{gradient:?}");
+    }
+
+    #[test]
+    fn values_that_are_not_finite_have_no_fit() {
+        let points = [(1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0)];
+        assert_eq!(fit(&points, [1.0, 1.0, 2.0, 0.0], &Bounds::NONE), None);
+    }
+}
