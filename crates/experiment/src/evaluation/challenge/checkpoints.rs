@@ -1,6 +1,6 @@
 //! The checkpoints of a training, scored on smaller tasks: the fast evaluation of the pipelines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::Device;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use eval::challenge::ChallengeYear;
 
-use super::scoring::{AnyScore, Scoring, TaskOutcome};
+use super::scoring::{AnyScore, AoaTask, Scoring, TaskOutcome};
 use super::task::{self, AnyTask, AvailableTask};
 use super::{ChallengeSettings, CheckpointSettings};
 use crate::error::{Context, FileContext, Result, refuse};
@@ -27,23 +27,49 @@ pub enum Track {
 }
 
 impl Track {
-    /// The names of the checkpoints, after how many millions of words each is taken: every one up
-    /// to ten, every ten up to a hundred and, of the strict track, every hundred up to a thousand.
-    pub fn checkpoints(self) -> Vec<String> {
+    /// The checkpoints: after every million words up to ten, every ten millions up to a hundred
+    /// and, of the strict track, every hundred up to a thousand.
+    pub fn checkpoints(self) -> Vec<Revision> {
         let millions = (1..10).chain((10..100).step_by(10));
-        let last: Box<dyn Iterator<Item = u32>> = match self {
+        let last: Box<dyn Iterator<Item = u64>> = match self {
             Self::StrictSmall => Box::new(std::iter::once(100)),
             Self::Strict => Box::new((100..=1000).step_by(100)),
         };
-        millions.chain(last).map(|millions| format!("chck_{millions}M")).collect()
+        let revision = |millions| Revision {
+            name: format!("chck_{millions}M"),
+            words_seen: millions * 1_000_000,
+        };
+        millions.chain(last).map(revision).collect()
     }
 }
 
-/// The checkpoints that are there, and the smaller tasks.
+/// A checkpoint of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Its name and that of its folder, such as `chck_1M`.
+    pub name: String,
+    /// Words of text that the model has read, repeated ones counted each time.
+    pub words_seen: u64,
+}
+
+/// The checkpoints that are there, and what they are scored on.
 pub(super) struct Checkpoints {
-    /// The name and folder of each, in the order of the track.
-    folders: Vec<(String, PathBuf)>,
+    track: Track,
+    /// Each with its folder, in the order of the track.
+    folders: Vec<(Revision, PathBuf)>,
+    /// The smaller tasks.
     tasks: Vec<AvailableTask>,
+    /// The task that takes all checkpoints.
+    aoa: Option<AvailableTask>,
+}
+
+/// What all checkpoints came to.
+#[derive(Default)]
+pub(super) struct CheckpointScores {
+    /// The scores of each on the smaller tasks, in the order of the track.
+    pub tasks: Vec<(String, Vec<TaskOutcome>)>,
+    /// The score of the task that takes all checkpoints.
+    pub aoa: Option<TaskOutcome>,
 }
 
 impl Checkpoints {
@@ -53,45 +79,64 @@ impl Checkpoints {
     /// When there is no checkpoint or no task.
     pub(super) fn find(
         some: &CheckpointSettings,
+        aoa: Option<AvailableTask>,
         settings: &ChallengeSettings,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let (folder, names) = (&some.folder, some.track.checkpoints());
+        let (folder, track) = (&some.folder, some.track);
         std::fs::read_dir(folder).at("read", folder)?;
-        let places = names.into_iter().map(|name| (name.clone(), folder.join(name)));
+        let places = track.checkpoints().into_iter().map(|revision| {
+            let place = folder.join(&revision.name);
+            (revision, place)
+        });
         let (folders, missing): (Vec<_>, Vec<_>) = places.partition(|(_, place)| place.is_dir());
         if folders.is_empty() {
             return refuse(format_args!("{} has no folder chck_1M or the like", folder.display()))
                 .advise("name the folder that holds the checkpoints' folders with --checkpoints");
         }
         if !missing.is_empty() {
-            let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
-            observer.note(format_args!("checkpoints that are missing: {}", names.join(", ")));
+            let names = missing.iter().map(|(revision, _)| revision.name.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            observer.note(format_args!("checkpoints that are missing: {names}"));
         }
         let tasks = task::find(&some.data, settings.year, &settings.only, true, observer)?;
-        Ok(Self { folders, tasks })
+        if !aoa.as_ref().is_some_and(|aoa| aoa.is_wanted) {
+            task::require_wanted(&some.data, &tasks)?;
+        }
+        Ok(Self { track, folders, tasks, aoa })
     }
 
-    /// Scores each checkpoint unless that is done.
+    /// Scores each checkpoint unless that is done, and all of them together. `main` scores the
+    /// finished model.
     ///
     /// # Errors
     /// When a checkpoint cannot be loaded, or something happens that concerns all tasks.
     pub(super) fn score(
         &self,
-        settings: &ChallengeSettings,
-        observer: &dyn Observer,
+        main: &Scoring<'_>,
         device: &Arc<dyn Device>,
-        folder: &Path,
-        model: &str,
         failures: &mut Failures,
-    ) -> Result<Vec<(String, Vec<TaskOutcome>)>> {
-        let mut found = Vec::new();
+    ) -> Result<CheckpointScores> {
+        let aoa = match &self.aoa {
+            Some(aoa) => main.attempt(aoa, failures, || Ok(Some(AoaTask::read(aoa)?)))?,
+            None => None,
+        };
+        let aoa = self.aoa.as_ref().zip(aoa);
+        let (mut found, mut words) = (CheckpointScores::default(), Vec::new());
         for (revision, place) in &self.folders {
             let selection = ModelSelection { folders: vec![place.clone()], ensemble: false };
-            let loaded = selection.load(device, observer)?;
-            let name = format!("{model} at {revision}");
-            let scoring = Scoring::new(settings, observer, &loaded, folder, &name, revision)?;
-            found.push((revision.clone(), scoring.perform_all(&self.tasks, failures)?));
+            let loaded = selection.load(device, main.observer())?;
+            let scoring = main.of_revision(&loaded, &revision.name)?;
+            let tasks = scoring.perform_all(&self.tasks, failures)?;
+            found.tasks.push((revision.name.clone(), tasks));
+            if let Some((task, data)) = &aoa {
+                let measure = || scoring.measure_words(data, revision);
+                words.extend(scoring.attempt(task, failures, measure)?);
+            }
+        }
+        if let Some((task, data)) = &aoa {
+            let score = || main.score_words(data, words, &self.track.checkpoints());
+            found.aoa = main.attempt(task, failures, score)?;
         }
         Ok(found)
     }
@@ -107,14 +152,15 @@ pub(super) fn fast_results(
     let (year, some) = (settings.year, settings.checkpoints.as_ref()?);
     let mut results = Map::new();
     for task in task::all_tasks().filter(|task| task.is_of(year) && task.fast_name().is_some()) {
-        let of = |revision: &String| {
+        let of = |revision: &str| {
             let (_, outcomes) = checkpoints.iter().find(|(name, _)| name == revision)?;
             let outcome = outcomes.iter().find(|outcome| outcome.task.name() == task.name())?;
             Some(shares(task, &outcome.score, year))
         };
-        let list: Vec<Option<Value>> = some.track.checkpoints().iter().map(of).collect();
+        let list: Vec<Option<Value>> =
+            some.track.checkpoints().iter().map(|revision| of(&revision.name)).collect();
         if list.iter().any(Option::is_some) {
-            results.insert(task.section(year).to_owned(), json!(list));
+            results.insert(task.sections(year)[0].to_owned(), json!(list));
         }
     }
     (!results.is_empty()).then_some(Value::Object(results))
@@ -122,12 +168,13 @@ pub(super) fn fast_results(
 
 /// The sub-scores of a task as shares: those of its `UID`s, or a single one.
 fn shares(task: AnyTask, score: &AnyScore, year: ChallengeYear) -> Value {
-    let section = task.section(year);
+    let section = task.sections(year)[0];
     let score = match score {
         AnyScore::Reading { score, .. } => {
             return json!({ "spr": score.self_paced / 100.0, "rt": score.eye_tracking / 100.0 });
         }
         AnyScore::Choices(score) => score,
+        AnyScore::Aoa(score) => return json!({ section: score.score }),
     };
     if section.starts_with("global_piqa") || section.starts_with("wug") {
         return json!({ section: score.score });
@@ -147,11 +194,12 @@ mod tests {
     #[test]
     fn each_track_has_the_checkpoints_of_the_pipeline() {
         let small = Track::StrictSmall.checkpoints();
-        assert_eq!(
-            (small.len(), &*small[0], &*small[9], &*small[18]),
-            (19, "chck_1M", "chck_10M", "chck_100M")
-        );
+        let revision = |name: &str, words_seen| Revision { name: name.to_owned(), words_seen };
+        assert_eq!((small.len(), &small[0]), (19, &revision("chck_1M", 1_000_000)));
+        assert_eq!(small[9], revision("chck_10M", 10_000_000));
+        assert_eq!(small[18], revision("chck_100M", 100_000_000));
         let strict = Track::Strict.checkpoints();
-        assert_eq!((strict.len(), &strict[..19], &*strict[27]), (28, &small[..], "chck_1000M"));
+        assert_eq!((strict.len(), &strict[..19]), (28, &small[..]));
+        assert_eq!(strict[27], revision("chck_1000M", 1_000_000_000));
     }
 }

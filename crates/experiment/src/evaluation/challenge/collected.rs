@@ -36,12 +36,18 @@ impl AnswerFile {
         fast: Option<&Value>,
     ) -> Result<Self> {
         let (mut parts, mut missing) = (Vec::new(), Vec::new());
+        let absent = || (year == ChallengeYear::Year2026).then(|| "null".to_owned());
         for section in sections(year) {
-            let found = tasks.iter().find(|outcome| outcome.task.section(year) == section);
-            let answers = match (found, fast) {
-                (Some(outcome), _) => {
-                    missing.extend(resized(outcome, year, section));
-                    let path = &outcome.answers;
+            let mut files = tasks
+                .iter()
+                .flat_map(|task| task.answers.iter().map(move |(name, path)| (task, *name, path)));
+            let answers = match (files.find(|(_, name, _)| *name == section), fast) {
+                (Some((task, ..)), _) if !task.missing.is_empty() => {
+                    missing.push(format!("{section} (without {})", task.missing.join(", ")));
+                    absent()
+                }
+                (Some((task, _, path)), _) => {
+                    missing.extend(resized(task, year, section));
                     Some(std::fs::read_to_string(path).at("read", path)?)
                 }
                 (None, Some(fast)) if section == FAST => {
@@ -50,7 +56,7 @@ impl AnswerFile {
                 }
                 (None, _) => {
                     missing.push(section.to_owned());
-                    (year == ChallengeYear::Year2026).then(|| "null".to_owned())
+                    absent()
                 }
             };
             parts.extend(answers.map(|text| format!("\"{section}\": {}", text.trim_end())));
@@ -78,8 +84,9 @@ fn incomplete(fast: &Value) -> Option<String> {
 }
 
 /// What is wrong with the number of a task's answers.
-fn resized(outcome: &TaskOutcome, year: ChallengeYear, section: &str) -> Option<String> {
-    let (expected, found) = (outcome.task.expected_items(year)?, outcome.score.items());
+fn resized(task: &TaskOutcome, year: ChallengeYear, section: &str) -> Option<String> {
+    let (expected, found) = (task.task.expected_items(year)?, task.score.answers());
+    let has_answers = task.answers.first().is_some_and(|(name, _)| *name == section);
     let answers = counted(found as u64, "answer");
-    (expected != found).then(|| format!("{section} ({answers}, not {expected})"))
+    (has_answers && expected != found).then(|| format!("{section} ({answers}, not {expected})"))
 }

@@ -15,7 +15,7 @@ use engine::Device;
 use eval::challenge::reading::ReadingMode;
 use eval::challenge::{ChallengeBackend, ChallengeYear};
 
-pub use checkpoints::Track;
+pub use checkpoints::{Revision, Track};
 pub use collected::AnswerFile;
 pub use report::ChallengeReport;
 pub use scoring::{AnyScore, TaskOutcome};
@@ -31,6 +31,7 @@ use crate::observer::Observer;
 use crate::outputs;
 use checkpoints::{Checkpoints, fast_results};
 use scoring::Scoring;
+use task::AvailableTask;
 
 /// What is scored, with which data, and where the results go.
 #[derive(Clone, Debug)]
@@ -96,12 +97,18 @@ pub fn evaluate_challenge(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<ChallengeOutcome> {
-    let available = task::find(&settings.data, settings.year, &settings.only, false, observer)?;
+    let mut available = task::find(&settings.data, settings.year, &settings.only, false, observer)?;
     let checkpoints = settings.checkpoints.as_ref();
+    if checkpoints.is_none() {
+        available.retain(|found| !leaves_out(found, observer));
+    }
+    task::require_wanted(&settings.data, &available)?;
+    let aoa = available.iter().position(|found| found.task.is_of_trainings());
+    let aoa = aoa.map(|place| available.remove(place));
     if checkpoints.is_some() && (selection.folders.len() > 1 || selection.ensemble) {
         return wrong_usage("--checkpoints are those of one model, and there are several");
     }
-    let checkpoints = checkpoints.map(|some| Checkpoints::find(some, settings, observer));
+    let checkpoints = checkpoints.map(|some| Checkpoints::find(some, aoa, settings, observer));
     let checkpoints = checkpoints.transpose()?;
     let read = [settings.data.clone()];
     outputs::check_no_model(&settings.output)?;
@@ -117,18 +124,31 @@ pub fn evaluate_challenge(
         let (name, label, folder) = (names[index].clone(), label(group), &folders[index]);
         let scoring = Scoring::new(settings, observer, group, folder, &name, MAIN)?;
         scoring.note_first_token();
-        let tasks = scoring.perform_all(&available, &mut failures)?;
+        let mut tasks = scoring.perform_all(&available, &mut failures)?;
         let backend = scoring.backend();
-        let score = |some: &Checkpoints| {
-            some.score(settings, observer, &device, folder, &name, &mut failures)
-        };
-        let checkpoints = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
+        let score = |some: &Checkpoints| some.score(&scoring, &device, &mut failures);
+        let scored = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
+        tasks.extend(scored.aoa);
+        let checkpoints = scored.tasks;
         let fast = fast_results(settings, &checkpoints);
         let answers = AnswerFile::write(folder, settings.year, backend, &tasks, fast.as_ref())?;
         found.push(ChallengeScores { name, label, backend, tasks, checkpoints, answers });
     }
     failures.keep(&settings.output)?;
     Ok(ChallengeOutcome { models: found, failures })
+}
+
+/// Whether a task is left out without checkpoints, which is noted where it is to be scored.
+fn leaves_out(found: &AvailableTask, observer: &dyn Observer) -> bool {
+    let is_left_out = found.task.is_of_trainings();
+    if is_left_out && found.is_wanted {
+        observer.note(format_args!(
+            "{} is left out: it compares the checkpoints of a training, and none are given \
+             (--checkpoints)",
+            found.task.title()
+        ));
+    }
+    is_left_out
 }
 
 /// The folder of a finished model's results: the pipelines' name of its revision.
