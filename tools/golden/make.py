@@ -3,6 +3,7 @@
 
 import aoa
 import challenge
+import challenge_aoa
 import classification
 import classifier
 import divergences
@@ -26,5 +27,7 @@ if __name__ == "__main__":
         models, switch, masked, ltg_bert, elc_bert, gpt_bert, t5, classifier, classification, losses,
         ops, divergences, schedules,
     )
-    for writer in (*first, optimizers, vocabulary_files, significance, aoa, reading, challenge):
+    for writer in (
+        *first, optimizers, vocabulary_files, significance, aoa, reading, challenge, challenge_aoa,
+    ):
         writer.main()

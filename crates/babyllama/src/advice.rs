@@ -368,6 +368,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::Json { .. }
         | EvalError::Csv { .. }
         | EvalError::MissingField { .. }
+        | EvalError::WrongField { .. }
         | EvalError::NotUtf8 { .. }
         | EvalError::NoTwin { .. } => "mend that line and give the same command again",
         EvalError::NothingToScore { .. } => {

@@ -29,6 +29,8 @@ pub enum EvalError {
     Json { path: PathBuf, line: usize, cause: serde_json::Error },
     #[error("{}, line {line}: no field `{field}`", path.display())]
     MissingField { path: PathBuf, line: usize, field: &'static str },
+    #[error("{}, line {line}: the field `{field}` is not {expected}", path.display())]
+    WrongField { path: PathBuf, line: usize, field: &'static str, expected: &'static str },
     #[error("{}, line {line}: not UTF-8 (byte {offset} of the file)", path.display())]
     NotUtf8 { path: PathBuf, line: usize, offset: usize },
     #[error("{} is empty: it has no item", path.display())]

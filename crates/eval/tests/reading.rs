@@ -2,54 +2,25 @@
 //! and against what the pipeline itself found on the real table, which is not in the repository:
 //! `BABYLLAMA_DATA=FOLDER cargo test --release -p eval --test reading -- --ignored`
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corpus::Tokenizer;
-use corpus::tokenizer::Role;
 use engine::Device;
 use engine::cpu::Cpu;
 use eval::challenge::reading::{
     EYE_TRACKING, ReadingMode, ReadingOutcome, ReadingRegression, ReadingScore, ReadingTable,
     RowSurprisal, SELF_PACED, measure, predictions, read_table, report,
 };
-use eval::challenge::{ChallengeBackend, ChallengeTokenizer, PlacedToken, SpecialTokens};
+use eval::challenge::{ChallengeBackend, ChallengeTokenizer, SpecialTokens};
 use eval::{EncoderDecoderRule, EvalError, Scorer};
 use model::{EncoderDecoderTokens, MaskedTokens, hugging_face};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// A tokenizer of a folder.
-struct OfFolder(Tokenizer);
-
-fn failed(cause: impl std::fmt::Display) -> EvalError {
-    EvalError::Encoding { cause: cause.to_string() }
-}
-
-impl ChallengeTokenizer for OfFolder {
-    fn encode(&self, text: &str) -> Result<Vec<u32>, EvalError> {
-        self.0.encode(text).map_err(failed)
-    }
-
-    fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError> {
-        let tokens = self.0.encode_placed(text).map_err(failed)?;
-        Ok(tokens.iter().map(|token| PlacedToken { id: token.id, end: token.end }).collect())
-    }
-
-    fn decode(&self, id: u32) -> String {
-        self.0.decode(&[id])
-    }
-
-    fn special_tokens(&self) -> SpecialTokens {
-        SpecialTokens {
-            mask: self.0.role_id(Role::Mask),
-            classifier: self.0.role_id(Role::Classifier),
-            end: self.0.role_id(Role::End),
-            begin: self.0.role_id(Role::Begin),
-        }
-    }
-}
+use support::OfFolder;
 
 /// The score of a model folder by a back end.
 fn outcome(

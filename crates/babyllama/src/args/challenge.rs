@@ -18,6 +18,7 @@ use super::{EvaluateArgs, output_path};
 DATA is the folder full_eval of the pipeline's evaluation_data; a task whose folder is not there is
 left out. Texts are read with the special tokens that the model's own tokenizer puts around texts,
 and no other. Of equal scores the first counts in 2025; in 2026 one is drawn, the same every time.
+The age of acquisition (aoa) is measured over the checkpoints of a training, with --checkpoints.
 
 Examples:
   babyllama evaluate challenge runs/quickstart/models/student/final \\

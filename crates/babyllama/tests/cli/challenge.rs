@@ -31,14 +31,14 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The lines of a task's answers.
-fn answers(workspace: &Workspace, model: &str, backend: &str, task: &str) -> Vec<Value> {
+fn answers(workspace: &Workspace, place: &str, task: &str) -> Vec<Value> {
     let kind = match task {
         "blimp_filtered" | "supplement_filtered" => "blimp",
         "ewok_filtered" => "ewok",
         "wug_adj_nominalization" => "wug_adj",
         other => other,
     };
-    let file = format!("results/{model}/main/zero_shot/{backend}/{kind}/{task}/answers.jsonl");
+    let file = format!("{place}/{kind}/{task}/answers.jsonl");
     workspace.text(&file).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -50,11 +50,12 @@ fn every_candidate_scores_what_transformers_gives_it() {
         let [model, backend, year] = asked.split(' ').collect::<Vec<_>>()[..] else { panic!() };
         let line = format!(
             "evaluate challenge models/{model} --data data --rules {year} --backend {backend} \
-             --output results"
+             --output results/{year}"
         );
         workspace.babyllama(&line).done();
         for (task, questions) in tasks {
-            let found = answers(&workspace, model, backend, task);
+            let place = format!("results/{year}/{model}/main/zero_shot/{backend}");
+            let found = answers(&workspace, &place, task);
             assert_eq!(found.len(), questions.len(), "{asked} {task}");
             for (answer, candidates) in found.iter().zip(questions) {
                 for (index, (score, tokens)) in candidates.iter().enumerate() {
@@ -138,6 +139,11 @@ fn files_are_those_of_the_pipeline() {
     assert_eq!(blocks[..3], expected);
     assert!(report.starts_with("TEMPERATURE: 1.00\n\n### FIELD ACCURACY\nsyntax/semantics: "));
     assert!(report.ends_with("\n\n") && blocks[3] == "### AVERAGE ACCURACY");
+
+    let other = "evaluate challenge models/llama --data data --output results --rules 2025";
+    let refused = workspace.babyllama(other).refused(1);
+    refused.names(&["results/llama holds scores by the rules of 2026"]).advises("--output");
+    fs::remove_dir_all(workspace.path("results")).unwrap();
 
     // The pipeline of 2025 has other questions, and collects nothing while something is missing.
     evaluate("--rules 2025");
@@ -235,7 +241,7 @@ fn checkpoints_are_scored_on_the_smaller_tasks_and_collected() {
                 --fast-data fast --output results --json scores.json";
     let first = workspace.babyllama(line).done();
     assert!(first.stderr.contains("checkpoints that are missing: chck_2M, chck_3M"));
-    for row in ["Reading", "  eye tracking", "  self-paced"] {
+    for row in ["Reading", "of which eye tracking", "of which self-paced"] {
         assert!(first.stdout.lines().any(|line| line.starts_with(row)), "{}", first.stdout);
     }
     let collected = "results/llama-begins/all_full_preds_and_fast_scores_causal.json";
@@ -269,6 +275,15 @@ fn checkpoints_are_scored_on_the_smaller_tasks_and_collected() {
     workspace.copy("models/llama", "checkpoints/chck_1M");
     let again = workspace.babyllama(line).done().stderr;
     assert!(again.contains("at chck_1M on BLiMP  done") && !again.contains("at chck_10M on"));
+    let proper =
+        format!("{} --proper-reading", line.replace("--output results", "--output proper"));
+    let shown = workspace.babyllama(&proper).done();
+    assert!(
+        shown.stdout.contains("(proper)") && shown.stderr.contains("lacks"),
+        "{}",
+        shown.stdout
+    );
+    assert!(workspace.path("proper/llama-begins/main/zero_shot/causal/reading_proper").is_dir());
     let two = line.replace("models/llama-begins", "models/llama-begins models/llama");
     workspace.babyllama(&two).refused(2).names(&["--checkpoints are those of one model"]);
     let none = line.replace("--checkpoints checkpoints", "--checkpoints models");

@@ -11,6 +11,7 @@ mod browser_sweep;
 mod builtin;
 mod cards;
 mod challenge;
+mod challenge_aoa;
 mod chromium;
 mod commands;
 mod common;

@@ -208,6 +208,12 @@ impl Tokenizer {
         self.vocab_size
     }
 
+    /// How many tokens the model of the vocabulary has, without those that were added to it
+    /// (`vocab_size` of a transformers tokenizer).
+    pub fn own_vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(false)
+    }
+
     /// The id of a whole token, such as `<s>`.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -415,6 +421,18 @@ mod tests {
         );
         assert_eq!(tokenizer.token_id("no such token"), None);
         assert_eq!(tokenizer.vocab_size(), tokenizer.inner.get_vocab_size(true));
+        assert_eq!(tokenizer.own_vocab_size(), tokenizer.vocab_size());
+        // One token more that the model of the vocabulary does not have.
+        let mut json: Value = serde_json::from_str(&tokenizer.json).unwrap();
+        let mut added = json["added_tokens"][0].clone();
+        (added["id"], added["content"]) = (tokenizer.vocab_size().into(), "<more>".into());
+        json["added_tokens"].as_array_mut().unwrap().push(added);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, json.to_string()).unwrap();
+        let more = Tokenizer::load(&path).unwrap();
+        assert_eq!(more.vocab_size(), tokenizer.vocab_size() + 1);
+        assert_eq!(more.own_vocab_size(), tokenizer.vocab_size());
     }
 
     #[test]

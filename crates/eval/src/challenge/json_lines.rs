@@ -21,7 +21,7 @@ impl Row<'_> {
     /// # Errors
     /// When there is no such field, or it is no text.
     pub(in crate::challenge) fn text(&self, field: &'static str) -> Result<&str, EvalError> {
-        self.value(field, Value::as_str)
+        self.value(field, "a text", Value::as_str)
     }
 
     /// The text of a field; none where there is no such field.
@@ -34,7 +34,7 @@ impl Row<'_> {
     /// # Errors
     /// As [`text`](Self::text).
     pub(in crate::challenge) fn count(&self, field: &'static str) -> Result<usize, EvalError> {
-        Ok(self.value(field, Value::as_u64)? as usize)
+        Ok(self.value(field, "a whole number", Value::as_u64)? as usize)
     }
 
     /// The number of a field.
@@ -42,7 +42,7 @@ impl Row<'_> {
     /// # Errors
     /// As [`text`](Self::text).
     pub(in crate::challenge) fn number(&self, field: &'static str) -> Result<f64, EvalError> {
-        self.value(field, Value::as_f64)
+        self.value(field, "a number", Value::as_f64)
     }
 
     /// The texts of a field.
@@ -50,23 +50,32 @@ impl Row<'_> {
     /// # Errors
     /// As [`text`](Self::text).
     pub(in crate::challenge) fn texts(&self, field: &'static str) -> Result<Vec<&str>, EvalError> {
-        let all = self.object.get(field).and_then(Value::as_array);
-        let all = all.filter(|all| all.iter().all(Value::is_string));
-        let all = all.ok_or_else(|| self.lacks(field))?;
-        Ok(all.iter().filter_map(Value::as_str).collect())
+        let all = self.value(field, "a list of texts", Value::as_array)?;
+        let texts: Option<Vec<&str>> = all.iter().map(Value::as_str).collect();
+        texts.ok_or_else(|| self.wrong(field, "a list of texts"))
     }
 
     fn value<'v, T>(
         &'v self,
         field: &'static str,
+        expected: &'static str,
         read: impl FnOnce(&'v Value) -> Option<T>,
     ) -> Result<T, EvalError> {
-        self.object.get(field).and_then(read).ok_or_else(|| self.lacks(field))
+        let value = self.object.get(field).ok_or_else(|| self.lacks(field))?;
+        read(value).ok_or_else(|| self.wrong(field, expected))
     }
 
-    /// The error that the row has no such field.
-    pub(in crate::challenge) fn lacks(&self, field: &'static str) -> EvalError {
+    fn lacks(&self, field: &'static str) -> EvalError {
         EvalError::MissingField { path: self.path.to_owned(), line: self.line, field }
+    }
+
+    /// The error that a field has not what it should have.
+    pub(in crate::challenge) fn wrong(
+        &self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> EvalError {
+        EvalError::WrongField { path: self.path.to_owned(), line: self.line, field, expected }
     }
 }
 

@@ -4,10 +4,12 @@
 //! They score in another way than those of 2023 and 2024: a text is read with the special tokens
 //! that its tokenizer puts around texts and no other, and what counts are the tokens that end
 //! behind the point where the scored part begins. [`TASKS`] are the tasks, [`score_questions`]
-//! scores a task's questions, [`reading`] predicts reading times, and [`files`] writes what the
-//! pipelines write.
+//! scores a task's questions, [`reading`] predicts reading times, [`aoa`] compares when a training
+//! and children learn words, and [`files`] writes what the pipelines write.
 
+pub mod aoa;
 mod backend;
+mod cells;
 pub mod files;
 mod json_lines;
 mod python_json;

@@ -36,10 +36,8 @@ pub fn score_questions(
 ) -> Result<Vec<Answer>, EvalError> {
     let mut answers = Vec::with_capacity(questions.len());
     for some in questions.chunks(QUESTIONS_AT_A_TIME) {
-        let texts = some.iter().flat_map(|question| &question.candidates).map(|candidate| {
-            let tokens = tokenizer.encode_placed(&candidate.text)?;
-            Ok(ScoredText::new(&tokens, candidate.given, asking.backend))
-        });
+        let candidates = some.iter().flat_map(|question| &question.candidates);
+        let texts = candidates.map(|text| ScoredText::of(text, asking.backend, tokenizer));
         let texts = texts.collect::<Result<Vec<_>, EvalError>>()?;
         let sums = sums(scorer, asking.backend, &texts, tokenizer)?;
         let mut scored = texts.iter().zip(sums);
@@ -59,8 +57,11 @@ pub fn score_questions(
     Ok(answers)
 }
 
-/// The sum of the log-probabilities of each text's scored tokens.
-fn sums(
+/// The sum of the log-probabilities (natural) of each text's scored tokens; 0 where none is scored.
+///
+/// # Errors
+/// As [`score_questions`].
+pub(super) fn sums(
     scorer: &Scorer<'_>,
     backend: ChallengeBackend,
     texts: &[ScoredText],

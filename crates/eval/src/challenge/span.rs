@@ -1,6 +1,7 @@
 //! Which tokens of a text are scored, and what models read for it.
 
-use super::{ChallengeBackend, PlacedToken, SpecialTokens};
+use super::question::Candidate;
+use super::{ChallengeBackend, ChallengeTokenizer, PlacedToken, SpecialTokens};
 use crate::error::EvalError;
 use crate::scoring::{Reading, Request};
 
@@ -21,6 +22,24 @@ impl ScoredText {
             |place: &usize| tokens[*place].end > given && (*place > 0 || !needs_one_before);
         let ids = tokens.iter().map(|token| token.id).collect();
         Self { ids, scored: (0..tokens.len()).filter(is_scored).collect() }
+    }
+
+    /// The tokens of a candidate.
+    ///
+    /// # Errors
+    /// When its text cannot be encoded.
+    pub(super) fn of(
+        candidate: &Candidate,
+        backend: ChallengeBackend,
+        tokenizer: &dyn ChallengeTokenizer,
+    ) -> Result<Self, EvalError> {
+        let tokens = tokenizer.encode_placed(&candidate.text)?;
+        Ok(Self::new(&tokens, candidate.given, backend))
+    }
+
+    /// How many tokens there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
     }
 
     /// How many tokens are scored.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::question::{Answer, Question};
 use super::tasks::{ChallengeTask, ENTITY_KINDS};
+use crate::statistics::pearson;
 
 /// What answers add up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +74,12 @@ impl TaskScore {
     }
 }
 
+/// The right answers and all of them, by name.
+type Counts<'k> = Vec<(&'k str, [usize; 2])>;
+
 /// The share of right answers for each name of each group.
 fn accuracies(questions: &[Question], answers: &[Answer]) -> Vec<(String, Vec<(String, f64)>)> {
-    let mut counts: Vec<(&str, Vec<(&str, [usize; 2])>)> = Vec::new();
+    let mut counts: Vec<(&str, Counts<'_>)> = Vec::new();
     for (question, answer) in questions.iter().zip(answers) {
         let is_right = usize::from(answer.chosen == question.right);
         for (group, name) in &question.groups {
@@ -133,12 +137,7 @@ fn correlation(questions: &[Question], answers: &[Answer]) -> f64 {
     let of_model = answers.iter().map(|answer| f64::from(first_probability(answer) as f32));
     let of_people = questions.iter().map(|question| question.ratio.unwrap_or(0.0));
     let (x, y) = (ranks(&of_model.collect::<Vec<_>>()), ranks(&of_people.collect::<Vec<_>>()));
-    let centre = mean(x.iter().copied());
-    let sum = |a: &[f64], b: &[f64]| {
-        a.iter().zip(b).map(|(a, b)| (a - centre) * (b - centre)).sum::<f64>()
-    };
-    let spread = (sum(&x, &x) * sum(&y, &y)).sqrt();
-    if spread > 0.0 { sum(&x, &y) / spread } else { 0.0 }
+    pearson(&x, &y).unwrap_or(0.0)
 }
 
 /// The rank of each value from 1, equal ones the mean of theirs.
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(uids[3..], [("regular".to_owned(), 0.5), ("ambiref".to_owned(), 1.0)]);
     }
 
-    /// Of ranks 4, 1.5, 1.5, 3 and 1, 4, 2.5, 2.5, by hand.
+    /// The ranks are 4, 1.5, 1.5, 3 and 1, 4, 2.5, 2.5.
     #[test]
     fn nonce_words_are_scored_by_the_correlation_of_ranks() {
         let people = [1.0, 3.0, 2.0, 2.0];

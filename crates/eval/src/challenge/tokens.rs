@@ -39,6 +39,10 @@ pub trait ChallengeTokenizer {
     /// When the text cannot be encoded.
     fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError>;
 
+    /// How many tokens the vocabulary has, without tokens that were added to it (`vocab_size` of
+    /// transformers).
+    fn vocab_size(&self) -> usize;
+
     /// The text of a token, special ones spelled out.
     fn decode(&self, id: u32) -> String;
 

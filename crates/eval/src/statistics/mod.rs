@@ -8,6 +8,7 @@
 //! | By how much? | [`Paired::bootstrap`] | any score; for an interval of the difference |
 //! | The same for right and wrong answers, exactly | [`McNemar`] | answers of one task, or pooled; ignores how tasks are averaged |
 //! | All of it, for two files of answers | [`compare`] | the two hold the same items |
+//! | Do two quantities go together? | [`Correlation`] | pairs of numbers, about normal for its probability |
 //! | Would another seed give the same? | [`Spread`] | one score from each of several trainings |
 //!
 //! Items measure only the luck of the test's questions. Training again with another seed often
@@ -19,6 +20,7 @@
 
 mod bootstrap;
 mod comparison;
+mod correlation;
 mod error;
 mod items;
 mod mcnemar;
@@ -28,6 +30,8 @@ mod standard_error;
 
 pub use bootstrap::{Bootstrap, Interval, Resampling, bootstrap};
 pub use comparison::{Comparison, Difference, compare};
+pub use correlation::Correlation;
+pub(crate) use correlation::pearson;
 pub use error::StatisticsError;
 pub use items::{Items, Measure, macro_score};
 pub use mcnemar::McNemar;

@@ -58,7 +58,7 @@ pub fn student_t_quantile(share: f64, freedom: u32) -> f64 {
 
 /// The probability that |t| stays below `tan(angle) * sqrt(freedom)`: the finite sums of Abramowitz
 /// and Stegun, 26.7.3 and 26.7.4.
-fn central_probability(angle: f64, freedom: u32) -> f64 {
+pub(super) fn central_probability(angle: f64, freedom: u32) -> f64 {
     let (sine, cosine) = angle.sin_cos();
     let is_odd = freedom % 2 == 1;
     let (mut term, mut sum) = if is_odd { (cosine, 0.0) } else { (1.0, 0.0) };

@@ -7,7 +7,7 @@ use eval::classification::find_task;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Failures, Part};
+use super::{CHECKPOINT, Failures, Part};
 use crate::error::{ExperimentError, Result};
 use crate::evaluation::challenge::{AnyTask, all_tasks};
 use crate::files;
@@ -96,7 +96,9 @@ impl Failures {
 impl Entry {
     /// The part, where the benchmark, or the task of the challenge, and tasks are known.
     fn part(self) -> Option<Part> {
-        let of_challenge = || all_tasks().map(AnyTask::name).find(|name| *name == self.benchmark);
+        let of_challenge = || {
+            all_tasks().map(AnyTask::name).chain([CHECKPOINT]).find(|name| *name == self.benchmark)
+        };
         let known = eval::find_benchmark(&self.benchmark).map(|benchmark| benchmark.name());
         let benchmark = known.or_else(of_challenge)?;
         let tasks = self.tasks.iter().map(|task| Some(find_task(task)?.name));

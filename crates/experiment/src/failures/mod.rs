@@ -34,6 +34,9 @@ impl fmt::Display for Part {
     }
 }
 
+/// What stands in place of a benchmark where a checkpoint of the challenge cannot be read.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
 impl Part {
     /// A benchmark with all its tasks.
     pub fn whole(model: &str, benchmark: &'static str) -> Self {

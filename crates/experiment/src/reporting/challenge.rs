@@ -33,10 +33,12 @@ pub(super) fn blocks(all: &[Found], palette: &Palette) -> Vec<Block> {
         let columns: Vec<(&str, &KeptScores)> =
             models.iter().map(|(name, kept)| (&name[..], *kept)).collect();
         let caption = format!(
-            "By the rules of {}: percent, of nonce words a correlation; they do not compare with \
+            "By the rules of {}: percent, of WUG a correlation; they do not compare with \
              scores by the rules of other years.",
             year.name()
         );
+        let failed = failures.footnotes().replace('\n', " ");
+        let caption = format!("{caption} {failed}").trim_end().to_owned();
         blocks.push(Block::Table { caption, table: table(&columns, year, &failures) });
         let figures = all_tasks().filter_map(|task| over_words(task, year, &models, palette));
         blocks.extend(figures.map(Block::Figure));
@@ -60,11 +62,12 @@ fn over_words(
         let (model, points) = (name.clone(), points.collect());
         Curve { name: name.clone(), model, is_held_out: true, points }
     };
-    let curves: Vec<Curve> = models.iter().map(curve).filter(|one| one.points.len() > 1).collect();
-    if curves.is_empty() {
+    let curves: Vec<Curve> = models.iter().map(curve).collect();
+    let curves: Vec<Curve> = curves.into_iter().filter(|curve| !curve.points.is_empty()).collect();
+    if curves.iter().all(|curve| curve.points.len() < 2) {
         return None;
     }
-    let title = format!("{} of checkpoints, rules of {}", task.title(), year.name());
+    let title = format!("{} of checkpoints (fast evaluation of {})", task.title(), year.name());
     let (x, y) = (Axis::log("millions of words seen"), Axis::linear(task.title()));
     Some(figures::curves(&title, &x, &y, &curves, palette))
 }

@@ -23,6 +23,10 @@ pub fn challenge(args: &ChallengeArgs, device: &DeviceArgs) -> anyhow::Result<()
     super::show(&console, &scores.json, || {
         console::print("")?;
         console::print_table(&scores.table)?;
+        let footnotes = outcome.failures.footnotes();
+        if !footnotes.is_empty() {
+            console::print(format_args!("\n{}", footnotes.trim_end()))?;
+        }
         for model in &outcome.models {
             if !model.answers.missing.is_empty() {
                 let (name, missing) = (&model.name, model.answers.missing.join(", "));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base::input_file;
 
+use crate::challenge::cells::{cell, number};
 use crate::csv::{Record, records};
 use crate::error::EvalError;
 
@@ -23,12 +24,6 @@ const OTHERS: [&str; 8] = [
     "prev_word",
     "prev_item",
     "prev_length",
-];
-
-/// What counts as a missing cell: the names of pandas 2, with which the pipelines read the file.
-const MISSING: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// A word behind what stands before it in its sentence.
@@ -138,19 +133,6 @@ fn row(record: &Record) -> Result<ReadingRow, String> {
         eye_tracking: [number(first)?, number(pass)?, number(past)?, number(right)?],
         self_paced: number(SELF_PACED)?,
     })
-}
-
-/// What a cell holds, unless it is missing.
-fn cell<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
-    record.get(name).filter(|text| !MISSING.contains(text))
-}
-
-fn number(record: &Record, name: &str) -> Result<Option<f64>, String> {
-    let Some(text) = cell(record, name) else { return Ok(None) };
-    match text.trim().parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(Some(value)),
-        _ => Err(format!("`{name}` is {text:?}, which is no number")),
-    }
 }
 
 #[cfg(test)]

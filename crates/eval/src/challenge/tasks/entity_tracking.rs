@@ -41,7 +41,7 @@ fn read(folder: &Path, year: ChallengeYear) -> Result<Vec<Question>, EvalError> 
 fn question(file: &str, row: &Row<'_>, year: ChallengeYear) -> Result<Option<Question>, EvalError> {
     let (before, options) = (row.text("input_prefix")?, row.texts("options")?);
     if options.len() < 2 {
-        return Err(row.lacks("options"));
+        return Err(row.wrong("options", "a list of two texts or more"));
     }
     let uid = format!("{file}_{}_ops", row.count("numops")?);
     if year == ChallengeYear::Year2026 && options.iter().any(|option| option.contains("nothing")) {

@@ -51,7 +51,7 @@ fn question(row: &Row<'_>) -> Result<Question, EvalError> {
         solutions.map(|solution| Candidate::completing(prompt, &format!(" {solution}"))).collect();
     let right = row.count("label")?;
     if right >= candidates.len() {
-        return Err(row.lacks("label"));
+        return Err(row.wrong("label", "the number of a solution"));
     }
     let groups = vec![("UID", uid.to_owned())];
     Ok(Question { right, groups, ..Question::of(uid, candidates) })

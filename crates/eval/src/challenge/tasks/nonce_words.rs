@@ -38,7 +38,9 @@ pub(super) const PAST_TENSE: ChallengeTask = ChallengeTask {
 /// Two texts, with a tab between them, and the share of people who choose the first.
 fn question(uid: &str, row: &Row<'_>) -> Result<Question, EvalError> {
     let sentences = row.text("sentences")?;
-    let (first, second) = sentences.split_once('\t').ok_or_else(|| row.lacks("sentences"))?;
+    let (first, second) = sentences
+        .split_once('\t')
+        .ok_or_else(|| row.wrong("sentences", "two texts with a tab between them"))?;
     let candidates = [first, second].map(|text| Candidate::whole(text.to_owned())).to_vec();
     let groups = vec![("UID", uid.to_owned())];
     let ratio = Some(row.number("ratio")?);

@@ -22,6 +22,16 @@ pub struct AnswerFile {
 }
 
 impl AnswerFile {
+    /// Removes the files of earlier calls from a model's folder, so that what they collected does
+    /// not stand beside other scores.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub(super) fn forget(folder: &Path) -> Result<()> {
+        let paths = ChallengeBackend::ALL.into_iter().flat_map(|backend| paths(folder, backend));
+        paths.into_iter().try_for_each(|path| files::remove(&path))
+    }
+
     /// Collects the answers of all tasks that are done. Where something is missing, or has another
     /// number of answers than is expected, the pipeline of 2026 writes `null` and that of 2025
     /// nothing at all; the name of such a file states that it is incomplete.
@@ -36,18 +46,24 @@ impl AnswerFile {
         fast: Option<&Value>,
     ) -> Result<Self> {
         let (mut parts, mut missing) = (Vec::new(), Vec::new());
+        let absent = || (year == ChallengeYear::Year2026).then(|| "null".to_owned());
         for section in sections(year) {
-            let found = tasks.iter().find(|outcome| outcome.task.section(year) == section);
-            let answers = match (found, fast) {
-                (Some(outcome), _) => {
-                    let resized = resized(outcome, year, section);
+            let mut files = tasks
+                .iter()
+                .flat_map(|task| task.answers.iter().map(move |(name, path)| (task, *name, path)));
+            let answers = match (files.find(|(_, name, _)| *name == section), fast) {
+                (Some((task, ..)), _) if !task.missing.is_empty() => {
+                    missing.push(format!("{section} (without {})", task.missing.join(", ")));
+                    absent()
+                }
+                (Some((task, _, path)), _) => {
+                    let resized = resized(task, year, section);
                     let is_null = resized.is_some() && year == ChallengeYear::Year2026;
                     missing.extend(resized);
-                    let path = &outcome.answers;
-                    Some(match is_null {
-                        true => "null".to_owned(),
-                        false => std::fs::read_to_string(path).at("read", path)?,
-                    })
+                    match is_null {
+                        true => absent(),
+                        false => Some(std::fs::read_to_string(path).at("read", path)?),
+                    }
                 }
                 (None, Some(fast)) if section == FAST => {
                     missing.extend(incomplete(fast));
@@ -55,21 +71,23 @@ impl AnswerFile {
                 }
                 (None, _) => {
                     missing.push(section.to_owned());
-                    (year == ChallengeYear::Year2026).then(|| "null".to_owned())
+                    absent()
                 }
             };
             parts.extend(answers.map(|text| format!("\"{section}\": {}", text.trim_end())));
         }
-        let name = |ending| {
-            folder.join(format!("all_full_preds_and_fast_scores_{}.{ending}", backend.name()))
-        };
-        let [whole, part] = ["json", "incomplete.json"].map(name);
-        // Files of an earlier call do not go with these answers.
-        [&whole, &part].into_iter().try_for_each(|path| files::remove(path))?;
+        let [whole, part] = paths(folder, backend);
         let path = if missing.is_empty() || year == ChallengeYear::Year2026 { whole } else { part };
         files::write_text(&path, &format!("{{{}}}", parts.join(", ")))?;
         Ok(Self { path, missing })
     }
+}
+
+/// The file of all answers in a model's folder: where it is whole, and where it is not.
+fn paths(folder: &Path, backend: ChallengeBackend) -> [PathBuf; 2] {
+    ["json", "incomplete.json"].map(|ending| {
+        folder.join(format!("all_full_preds_and_fast_scores_{}.{ending}", backend.name()))
+    })
 }
 
 /// The section of the checkpoints' scores.
@@ -83,8 +101,9 @@ fn incomplete(fast: &Value) -> Option<String> {
 }
 
 /// What is wrong with the number of a task's answers.
-fn resized(outcome: &TaskOutcome, year: ChallengeYear, section: &str) -> Option<String> {
-    let (expected, found) = (outcome.task.expected_items(year)?, outcome.score.items());
+fn resized(task: &TaskOutcome, year: ChallengeYear, section: &str) -> Option<String> {
+    let (expected, found) = (task.task.expected_items(year)?, task.score.answers());
+    let has_answers = task.answers.first().is_some_and(|(name, _)| *name == section);
     let answers = counted(found as u64, "answer");
-    (expected != found).then(|| format!("{section} ({answers}, not {expected})"))
+    (has_answers && expected != found).then(|| format!("{section} ({answers}, not {expected})"))
 }

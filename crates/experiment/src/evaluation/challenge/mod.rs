@@ -9,7 +9,7 @@ mod scoring;
 mod task;
 mod tokenizer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::Device;
@@ -17,6 +17,7 @@ use eval::challenge::reading::ReadingMode;
 use eval::challenge::{ChallengeBackend, ChallengeYear};
 use train::settings::ChallengeTrack;
 
+pub use checkpoints::Revision;
 pub use collected::AnswerFile;
 pub(crate) use kept::{CHALLENGE, KeptScores};
 pub use report::ChallengeReport;
@@ -26,14 +27,15 @@ pub use task::{AnyTask, all_tasks};
 
 use super::results::{claim_folders, short_names};
 use super::{ModelSelection, label};
-use crate::error::{Result, wrong_usage};
+use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::failures::Failures;
-use crate::files::{make_folder, write_json};
+use crate::files::{make_folder, remove, write_json};
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
 use checkpoints::{Checkpoints, fast_results};
 use scoring::Scoring;
+use task::AvailableTask;
 
 /// What is scored, with which data, and where the results go.
 #[derive(Clone, Debug)]
@@ -99,12 +101,18 @@ pub fn evaluate_challenge(
     device: impl FnOnce() -> Result<Arc<dyn Device>>,
     observer: &dyn Observer,
 ) -> Result<ChallengeOutcome> {
-    let available = task::find(&settings.data, settings.year, &settings.only, false, observer)?;
+    let mut available = task::find(&settings.data, settings.year, &settings.only, false, observer)?;
     let checkpoints = settings.checkpoints.as_ref();
+    if checkpoints.is_none() {
+        available.retain(|found| !leaves_out(found, observer));
+    }
+    task::require_wanted(&settings.data, &available)?;
+    let aoa = available.iter().position(|found| found.task.is_of_trainings());
+    let aoa = aoa.map(|place| available.remove(place));
     if checkpoints.is_some() && (selection.folders.len() > 1 || selection.ensemble) {
         return wrong_usage("--checkpoints are those of one model, and there are several");
     }
-    let checkpoints = checkpoints.map(|some| Checkpoints::find(some, settings, observer));
+    let checkpoints = checkpoints.map(|some| Checkpoints::find(some, aoa, settings, observer));
     let checkpoints = checkpoints.transpose()?;
     let read = settings.read();
     outputs::check_no_model(&settings.output)?;
@@ -114,18 +122,21 @@ pub fn evaluate_challenge(
     let device = device()?;
     let models = selection.load(&device, observer)?;
     let folders = claim_folders(selection, &settings.output, &read)?;
+    folders.iter().try_for_each(|folder| check_year(folder, settings.year))?;
     let (names, mut found) = (short_names(selection), Vec::new());
     let mut failures = Failures::default();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let (name, label, folder) = (names[index].clone(), label(group), &folders[index]);
         let scoring = Scoring::new(settings, observer, group, folder, &name, MAIN)?;
+        AnswerFile::forget(folder)?;
+        remove(&folder.join(CHALLENGE))?;
         scoring.note_first_token();
-        let tasks = scoring.perform_all(&available, &mut failures)?;
+        let mut tasks = scoring.perform_all(&available, &mut failures)?;
         let backend = scoring.backend();
-        let score = |some: &Checkpoints| {
-            some.score(settings, observer, &device, folder, &name, &mut failures)
-        };
-        let checkpoints = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
+        let score = |some: &Checkpoints| some.score(&scoring, &device, &mut failures);
+        let scored = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
+        tasks.extend(scored.aoa);
+        let checkpoints = scored.tasks;
         let fast = fast_results(settings, &checkpoints);
         let answers = AnswerFile::write(folder, settings.year, backend, &tasks, fast.as_ref())?;
         let model = ChallengeScores { name, label, backend, tasks, checkpoints, answers };
@@ -143,6 +154,32 @@ impl ChallengeSettings {
         let of_checkpoints = some.flat_map(|some| [some.folder.clone(), some.data.clone()]);
         [self.data.clone()].into_iter().chain(of_checkpoints).collect()
     }
+}
+
+/// Refuses to mix the scores of two years in one folder.
+fn check_year(folder: &Path, year: ChallengeYear) -> Result<()> {
+    let kept = std::fs::read(folder.join(CHALLENGE)).unwrap_or_default();
+    match serde_json::from_slice::<KeptScores>(&kept) {
+        Ok(kept) if kept.year != year => {
+            let (folder, other) = (folder.display(), kept.year.name());
+            refuse(format_args!("{folder} holds scores by the rules of {other}"))
+                .advise("name another folder with --output, or take those rules")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a task is left out without checkpoints, which is noted where it is to be scored.
+fn leaves_out(found: &AvailableTask, observer: &dyn Observer) -> bool {
+    let is_left_out = found.task.is_of_trainings();
+    if is_left_out && found.is_wanted {
+        observer.note(format_args!(
+            "{} is left out: it compares the checkpoints of a training, and none are given \
+             (--checkpoints)",
+            found.task.title()
+        ));
+    }
+    is_left_out
 }
 
 /// The folder of a finished model's results: the pipelines' name of its revision.

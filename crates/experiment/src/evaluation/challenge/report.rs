@@ -46,6 +46,7 @@ pub(crate) fn table(
 ) -> Table {
     let columns = [("task", Align::Left), ("questions", Align::Right), ("chance", Align::Right)];
     let mut table = ScoreTable::new(&columns, models.iter().map(|(name, _)| *name));
+    table.row(["back end", "", ""], models.iter().map(|(_, kept)| kept.backend.name().to_owned()));
     for task in all_tasks().filter(|task| task.is_of(year)) {
         let scores = || models.iter().map(|(_, kept)| kept.task(task));
         let failed = models.iter().map(|(name, _)| failures.mark(name, task.name(), None));
@@ -53,10 +54,10 @@ pub(crate) fn table(
         if scores().all(|score| score.is_none()) && failed.iter().all(Option::is_none) {
             continue;
         }
-        let items = scores().flatten().next().map(|score| score.items().to_string());
+        let items = scores().flatten().next().map(|score| counted(score, task, year));
         let chance = format!("{:.1}", task.chance());
         let cells = scores().zip(failed).map(|(score, failed)| {
-            failed.or(score.map(|score| shown(score.shown(task)))).unwrap_or_else(nothing)
+            failed.or(score.map(|score| score.to_cell(task))).unwrap_or_else(nothing)
         });
         table.row([task.title(), items.as_deref().unwrap_or_default(), &chance], cells);
         if let AnyTask::Reading = task {
@@ -72,9 +73,23 @@ pub(crate) fn table(
     table.into_table()
 }
 
-/// What the score of the reading task is the mean of.
-const READING_PARTS: [(&str, fn(&ReadingScore) -> f64); 2] =
-    [("  eye tracking", |score| score.eye_tracking), ("  self-paced", |score| score.self_paced)];
+/// A score that the score of the reading task is the mean of, and its name in the table.
+type ReadingPart = (&'static str, fn(&ReadingScore) -> f64);
+
+const READING_PARTS: [ReadingPart; 2] = [
+    ("of which eye tracking", |score| score.eye_tracking),
+    ("of which self-paced", |score| score.self_paced),
+];
+
+/// How many items a score is of, and how many the published files have where that is another
+/// number.
+fn counted(score: &AnyScore, task: AnyTask, year: ChallengeYear) -> String {
+    let items = score.items();
+    match task.expected_items(year).filter(|_| !task.is_of_trainings()) {
+        Some(expected) if expected != items => format!("{items} of {expected}"),
+        _ => items.to_string(),
+    }
+}
 
 fn shown(score: f64) -> String {
     format!("{score:.2}")

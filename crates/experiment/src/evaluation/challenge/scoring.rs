@@ -1,18 +1,24 @@
 //! The scoring of one model or ensemble, task by task.
 
+mod aoa;
+
 use std::path::{Path, PathBuf};
 
 use ::report::format::counted;
+use eval::challenge::aoa::AoaScore;
 use eval::challenge::files::{predictions, report, to_text};
-use eval::challenge::reading::{self, ReadingOutcome, ReadingScore, measure, read_table};
+use eval::challenge::reading::{
+    self, ReadingMode, ReadingOutcome, ReadingScore, measure, read_table,
+};
 use eval::challenge::{
     Answer, Asking, ChallengeBackend, ChallengeTask, ChallengeTokenizer, Question, TaskScore,
     score_questions,
 };
 use eval::{EvalError, Scorer};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
+pub(super) use self::aoa::AoaTask;
 use super::ChallengeSettings;
 use super::task::{AnyTask, AvailableTask};
 use super::tokenizer::FolderTokenizer;
@@ -25,6 +31,7 @@ use crate::identity;
 use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::stage::{Stage, Stages, Status};
+use crate::tokenizers;
 
 /// The form of the files that stages write; files of another form are written anew.
 const FORMAT: u32 = 1;
@@ -51,7 +58,12 @@ pub enum AnyScore {
         score: ReadingScore,
         /// Rows of the table.
         rows: usize,
+        /// Which tokens stood for a word.
+        #[serde(default)]
+        mode: ReadingMode,
     },
+    /// Of the ages at which words are acquired.
+    Aoa(AoaScore),
 }
 
 impl AnyScore {
@@ -59,16 +71,36 @@ impl AnyScore {
     pub(crate) fn shown(&self, task: AnyTask) -> f64 {
         match (self, task) {
             (Self::Choices(score), AnyTask::Choices(task)) => TaskScore::shown(task, score.score),
-            (Self::Choices(score), AnyTask::Reading) => score.score,
+            (Self::Choices(score), _) => score.score,
             (Self::Reading { score, .. }, _) => score.mean,
+            (Self::Aoa(score), _) => 100.0 * score.score,
         }
     }
 
-    /// How many answers there are.
-    pub(super) fn items(&self) -> usize {
+    /// The number in tables, with a mark where it does not compare with the pipelines'.
+    pub(super) fn to_cell(&self, task: AnyTask) -> String {
+        match self {
+            Self::Reading { score, mode: ReadingMode::Proper, .. } => {
+                format!("{:.2} (proper)", score.mean)
+            }
+            _ => format!("{:.2}", self.shown(task)),
+        }
+    }
+
+    /// How many answers there are, of each checkpoint where there are several.
+    pub(super) fn answers(&self) -> usize {
         match self {
             Self::Choices(score) => score.items,
             Self::Reading { rows, .. } => *rows,
+            Self::Aoa(score) => score.texts,
+        }
+    }
+
+    /// How many items the score is of.
+    pub(super) fn items(&self) -> usize {
+        match self {
+            Self::Aoa(score) => score.words,
+            _ => self.answers(),
         }
     }
 }
@@ -79,8 +111,10 @@ pub struct TaskOutcome {
     pub task: AnyTask,
     /// The scores.
     pub score: AnyScore,
-    /// The file of its answers.
-    pub answers: PathBuf,
+    /// The files of its answers, by their keys in the file of all answers.
+    pub answers: Vec<(&'static str, PathBuf)>,
+    /// Checkpoints that it lacks; without them it does not stand in the file of all answers.
+    pub missing: Vec<String>,
 }
 
 /// One model, and the folder of its results.
@@ -108,13 +142,25 @@ impl<'a> Scoring<'a> {
         revision: &'a str,
     ) -> Result<Self> {
         let backend = settings.backend.unwrap_or(suitable(group));
+        Self::by(settings, observer, group, backend, folder, name, revision)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a scoring is made of")]
+    fn by(
+        settings: &'a ChallengeSettings,
+        observer: &'a dyn Observer,
+        group: &'a [LoadedModel],
+        backend: ChallengeBackend,
+        folder: &Path,
+        name: &str,
+        revision: &'a str,
+    ) -> Result<Self> {
         backend.check(&Scorer::of_readings(models(group))?)?;
         let identity = |loaded: &LoadedModel| {
             identity::answers(&loaded.path, &**loaded.model.device(), observer)
         };
         let identities = group.iter().map(identity).collect::<Result<Vec<_>>>()?;
-        let is_masked = suitable(group) == ChallengeBackend::Mlm;
-        let tokenizer = FolderTokenizer::new(tokenizer(group)?, is_masked)?;
+        let tokenizer = FolderTokenizer::new(tokenizer(group)?);
         let machine = Machine::of(&**group[0].model.device());
         let stages = Stages::open(folder)?.observed(observer).on(machine);
         let model = Stage::new("model", &identities)?;
@@ -131,6 +177,30 @@ impl<'a> Scoring<'a> {
             stages,
             model,
         })
+    }
+
+    /// The scoring of a checkpoint of the model's training, asked as the model is, with results in
+    /// the same folder.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be asked so, or has another tokenizer.
+    pub(super) fn of_revision<'b>(
+        &'b self,
+        group: &'b [LoadedModel],
+        revision: &'b str,
+    ) -> Result<Scoring<'b>> {
+        tokenizers::require_same(&group[0].path, "the checkpoint", self.tokenizer.inner())?;
+        let (name, backend) = (self.name_at(revision), self.backend);
+        Scoring::by(self.settings, self.observer, group, backend, &self.folder, &name, revision)
+    }
+
+    /// The name of a checkpoint in messages.
+    pub(super) fn name_at(&self, revision: &str) -> String {
+        format!("{} at {revision}", self.name)
+    }
+
+    pub(super) fn observer(&self) -> &dyn Observer {
+        self.observer
     }
 
     pub(super) fn backend(&self) -> ChallengeBackend {
@@ -160,40 +230,77 @@ impl<'a> Scoring<'a> {
     ) -> Result<Vec<TaskOutcome>> {
         let mut found = Vec::new();
         for task in available {
-            if task.is_wanted {
-                let part = Part::whole(&self.name, task.task.name());
-                let score = failures.attempt(part, self.observer, || self.perform(task))?;
-                found.extend(score.flatten());
-            } else if let Ok(score) = self.perform(task) {
-                // What cannot be read of an earlier result is not shown.
-                found.extend(score);
-            }
+            found.extend(self.attempt(task, failures, || self.perform(task))?);
         }
         Ok(found)
     }
 
-    /// The folder of a task's files, as the pipelines name it.
-    fn place(&self, found: &AvailableTask) -> PathBuf {
-        let backend = match found.task {
+    /// Does a part of a task; nothing when it fails for a reason of its own. What cannot be read of
+    /// an earlier result that is not wanted is no failure.
+    ///
+    /// # Errors
+    /// When something happens that concerns all other tasks too.
+    pub(super) fn attempt<T>(
+        &self,
+        task: &AvailableTask,
+        failures: &mut Failures,
+        work: impl FnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        if !task.is_wanted {
+            return Ok(work().unwrap_or_default());
+        }
+        let part = Part::whole(&self.name, task.task.name());
+        Ok(failures.attempt(part, self.observer, work)?.flatten())
+    }
+
+    /// The folder of a task's files, as the pipelines name it, for the folder of its data.
+    fn place(&self, task: AnyTask, data: &Path) -> PathBuf {
+        let backend = match task {
             AnyTask::Reading if self.backend.is_encoder_decoder() => "enc_dec",
             _ => self.backend.name(),
         };
-        let place = found.task.place(&found.folder);
+        let place = match (task, self.settings.reading) {
+            (AnyTask::Reading, ReadingMode::Proper) => PathBuf::from("reading_proper"),
+            _ => task.place(data),
+        };
         Path::new(self.revision).join("zero_shot").join(backend).join(place)
     }
 
-    fn perform(&self, found: &AvailableTask) -> Result<Option<TaskOutcome>> {
-        let (task, place) = (found.task, self.place(found));
+    /// The stage that fills a folder with what the model answers.
+    fn stage(&self, place: &Path, settings: &Value) -> Result<Stage> {
         let name = place.to_string_lossy().replace(['/', '\\'], "-");
-        let (mode, files): (_, &[&str]) = match task {
-            AnyTask::Choices(_) => (None, &[SCORE, ANSWERS, PREDICTIONS, REPORT]),
-            AnyTask::Reading => {
-                (Some(self.settings.reading), &[SCORE, PREDICTIONS, READING_REPORT])
+        Ok(Stage::new(&name, settings)?.after(&self.model))
+    }
+
+    fn perform(&self, found: &AvailableTask) -> Result<Option<TaskOutcome>> {
+        let data = &found.folder;
+        match found.task {
+            AnyTask::Choices(task) => {
+                let files = [SCORE, ANSWERS, PREDICTIONS, REPORT];
+                self.perform_by(found, None, &files, |folder| self.ask(task, data, folder))
             }
-        };
-        let settings = json!([self.settings.year, self.backend, mode, FORMAT]);
-        let stage = Stage::new(&name, &settings)?
-            .after(&self.model)
+            AnyTask::Reading => {
+                let files = [SCORE, PREDICTIONS, READING_REPORT];
+                let mode = Some(self.settings.reading);
+                self.perform_by(found, mode, &files, |folder| self.read(data, folder))
+            }
+            // It takes the checkpoints of a training.
+            AnyTask::Aoa => Ok(None),
+        }
+    }
+
+    /// The outcome of a task that leaves files in a folder, made by `score` unless that is done.
+    fn perform_by(
+        &self,
+        found: &AvailableTask,
+        mode: Option<ReadingMode>,
+        files: &[&str],
+        score: impl Fn(&Path) -> Result<()>,
+    ) -> Result<Option<TaskOutcome>> {
+        let (task, year) = (found.task, self.settings.year);
+        let place = self.place(task, &found.folder);
+        let stage = self
+            .stage(&place, &json!([year, self.backend, mode, FORMAT]))?
             .reads_all(&|| self.observer.should_stop(), task.files(&found.folder)?)?;
         if !found.is_wanted && self.stages.status(&stage)? != Status::Done {
             return Ok(None);
@@ -203,20 +310,26 @@ impl<'a> Scoring<'a> {
         let folder = self.folder.join(&place);
         self.stages.perform(&stage, &outputs, self.observer, |_| {
             files::make_folder(&folder)?;
-            let scored = match task {
-                AnyTask::Choices(task) => self.ask(task, &found.folder, &folder),
-                AnyTask::Reading => self.read(&found.folder, &folder),
-            };
-            scored.map_err(ExperimentError::or_interrupted)
+            score(&folder).map_err(ExperimentError::or_interrupted)
         })?;
-        let (score, answers) = (files::read_json(&folder.join(SCORE))?, folder.join(PREDICTIONS));
-        Ok(Some(TaskOutcome { task, score, answers }))
+        let score = files::read_json(&folder.join(SCORE))?;
+        // Only the pipelines' own reading goes to the leaderboard.
+        let sections = match mode {
+            Some(ReadingMode::Proper) => Vec::new(),
+            _ => task.sections(year),
+        };
+        let answers =
+            sections.into_iter().map(|section| (section, folder.join(PREDICTIONS))).collect();
+        Ok(Some(TaskOutcome { task, score, answers, missing: Vec::new() }))
     }
 
     /// Asks the model all questions of a task, and writes the task's files.
     fn ask(&self, task: &'static ChallengeTask, data: &Path, folder: &Path) -> Result<()> {
         let year = self.settings.year;
         let questions = task.read(data, year)?;
+        if questions.is_empty() {
+            return Err(EvalError::Empty { path: data.to_owned() }.into());
+        }
         let should_stop = || self.observer.should_stop();
         let scorer = self.scorer()?.stopping_when(&should_stop);
         let total = questions.len() as u64;
@@ -251,7 +364,7 @@ impl<'a> Scoring<'a> {
         progress.finish(&format!("eye tracking {eyes:.2}, self-paced {self_paced:.2}"));
         write_text(&folder.join(PREDICTIONS), &reading::predictions(&surprisals))?;
         write_text(&folder.join(READING_REPORT), &reading::report(&score))?;
-        write_json(&folder.join(SCORE), &AnyScore::Reading { score, rows: surprisals.len() })
+        write_json(&folder.join(SCORE), &AnyScore::Reading { score, rows: surprisals.len(), mode })
     }
 
     fn progress<'s>(

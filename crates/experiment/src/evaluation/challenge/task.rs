@@ -14,14 +14,19 @@ pub enum AnyTask {
     Choices(&'static ChallengeTask),
     /// Prediction of reading times.
     Reading,
+    /// Ages at which words are acquired, in the course of a training.
+    Aoa,
 }
 
 /// The file of the reading task, in its folder.
 const READING_FILE: &str = "reading_data.csv";
 
+/// The files of the age-of-acquisition task, in its folder: texts, and what children say.
+pub(super) const AOA_FILES: [&str; 2] = ["cdi_childes.json", "cdi_human.csv"];
+
 /// All tasks, in the order in which they stand in tables and in the file of all answers.
 pub fn all_tasks() -> impl Iterator<Item = AnyTask> {
-    TASKS.iter().map(AnyTask::Choices).chain([AnyTask::Reading])
+    TASKS.iter().map(AnyTask::Choices).chain([AnyTask::Reading, AnyTask::Aoa])
 }
 
 impl AnyTask {
@@ -30,6 +35,7 @@ impl AnyTask {
         match self {
             Self::Choices(task) => task.name,
             Self::Reading => "reading",
+            Self::Aoa => "aoa",
         }
     }
 
@@ -38,6 +44,7 @@ impl AnyTask {
         match self {
             Self::Choices(task) => task.title,
             Self::Reading => "Reading",
+            Self::Aoa => "Age of acquisition",
         }
     }
 
@@ -46,22 +53,26 @@ impl AnyTask {
         match self {
             Self::Choices(task) => task.fast_name,
             Self::Reading => Some("reading"),
+            Self::Aoa => None,
         }
     }
 
-    /// Its key in the file of all answers.
-    pub(super) fn section(self, year: ChallengeYear) -> &'static str {
-        match self {
-            Self::Choices(task) => (task.section)(year),
-            Self::Reading => "reading",
+    /// Its keys in the file of all answers, that of its answers first.
+    pub(super) fn sections(self, year: ChallengeYear) -> Vec<&'static str> {
+        match (self, year) {
+            (Self::Choices(task), _) => vec![(task.section)(year)],
+            (Self::Reading, _) => vec!["reading"],
+            (Self::Aoa, ChallengeYear::Year2025) => vec!["aoa"],
+            (Self::Aoa, ChallengeYear::Year2026) => vec!["aoa_surprisals", "aoa"],
         }
     }
 
-    /// How many answers the pipeline expects.
+    /// How many answers the pipeline expects, of each checkpoint where there are several.
     pub(super) fn expected_items(self, year: ChallengeYear) -> Option<usize> {
         match self {
             Self::Choices(task) => (task.items)(year),
             Self::Reading => Some(1726),
+            Self::Aoa => Some(8005),
         }
     }
 
@@ -69,7 +80,7 @@ impl AnyTask {
     pub(super) fn chance(self) -> f64 {
         match self {
             Self::Choices(task) => task.chance,
-            Self::Reading => 0.0,
+            Self::Reading | Self::Aoa => 0.0,
         }
     }
 
@@ -77,8 +88,13 @@ impl AnyTask {
     pub(super) fn is_of(self, year: ChallengeYear) -> bool {
         match self {
             Self::Choices(task) => task.is_of(year),
-            Self::Reading => true,
+            Self::Reading | Self::Aoa => true,
         }
+    }
+
+    /// Whether it takes the checkpoints of a training.
+    pub(super) fn is_of_trainings(self) -> bool {
+        matches!(self, Self::Aoa)
     }
 
     /// The folder of its results below that of a back end.
@@ -86,7 +102,17 @@ impl AnyTask {
         match self {
             Self::Choices(task) => Path::new(task.kind).join(data.file_name().unwrap_or_default()),
             Self::Reading => PathBuf::from("reading"),
+            Self::Aoa => PathBuf::from("AoA_word"),
         }
+    }
+
+    /// What it lacks of its data: the folder or a file.
+    fn absent(self, folder: &Path) -> Option<PathBuf> {
+        if !folder.is_dir() {
+            return Some(folder.to_owned());
+        }
+        let needed: &[&str] = if self.is_of_trainings() { &AOA_FILES } else { &[] };
+        needed.iter().map(|name| folder.join(name)).find(|file| !file.exists())
     }
 
     /// The files of its data.
@@ -94,6 +120,7 @@ impl AnyTask {
         match self {
             Self::Choices(task) => Ok(task.files(folder)?),
             Self::Reading => Ok(vec![folder.join(READING_FILE)]),
+            Self::Aoa => Ok(AOA_FILES.map(|name| folder.join(name)).to_vec()),
         }
     }
 }
@@ -124,15 +151,22 @@ pub(super) fn find(
         let Some(name) = name else { continue };
         let folder = data.join(name);
         let is_wanted = only.is_empty() || only.iter().any(|name| name == task.name());
-        if folder.is_dir() {
-            available.push(AvailableTask { task, folder, is_wanted });
-        } else if is_wanted {
-            let (title, folder) = (task.title(), folder.display());
-            observer.note(format_args!("{title} is left out: there is no folder {folder}"));
+        match task.absent(&folder) {
+            None => available.push(AvailableTask { task, folder, is_wanted }),
+            Some(absent) if is_wanted => {
+                let (title, absent) = (task.title(), absent.display());
+                observer.note(format_args!("{title} is left out: there is no {absent}"));
+            }
+            Some(_) => (),
         }
     }
+    Ok(available)
+}
+
+/// Refuses data without a task that is to be scored.
+pub(super) fn require_wanted(data: &Path, available: &[AvailableTask]) -> Result<()> {
     match available.iter().any(|found| found.is_wanted) {
-        true => Ok(available),
+        true => Ok(()),
         false => {
             refuse(format_args!("{} has no folder of a task that is asked for", data.display()))
                 .advise(

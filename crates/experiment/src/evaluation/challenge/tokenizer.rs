@@ -9,15 +9,14 @@ use eval::challenge::{ChallengeTokenizer, PlacedToken, SpecialTokens};
 pub(super) struct FolderTokenizer(Tokenizer);
 
 impl FolderTokenizer {
-    /// The tokenizer of a folder. One of a masked model that puts no tokens around texts gets
-    /// those of RoBERTa's class.
-    ///
-    /// # Errors
-    /// When a masked model's tokenizer has no such tokens.
-    pub(super) fn new(tokenizer: Tokenizer, is_masked: bool) -> Result<Self, EvalError> {
-        let tokenizer =
-            if is_masked { tokenizer.of_masked_model().map_err(encoding)? } else { tokenizer };
-        Ok(Self(tokenizer))
+    /// A model's tokenizer.
+    pub(super) fn new(tokenizer: Tokenizer) -> Self {
+        Self(tokenizer)
+    }
+
+    /// The tokenizer itself.
+    pub(super) fn inner(&self) -> &Tokenizer {
+        &self.0
     }
 
     /// Whether a special token stands before every text, so that something predicts the first
@@ -35,6 +34,10 @@ fn encoding(cause: corpus::CorpusError) -> EvalError {
 impl ChallengeTokenizer for FolderTokenizer {
     fn encode(&self, text: &str) -> Result<Vec<u32>, EvalError> {
         self.0.encode(text).map_err(encoding)
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.0.own_vocab_size()
     }
 
     fn decode(&self, id: u32) -> String {
