@@ -54,7 +54,7 @@ struct GoldenScore {
     p: f64,
 }
 
-/// A token for every three letters.
+/// A token for every three letters, or one for each where a text is to be read.
 struct InThrees(usize);
 
 impl ChallengeTokenizer for InThrees {
@@ -62,8 +62,12 @@ impl ChallengeTokenizer for InThrees {
         Ok(vec![0; text.len().div_ceil(3)])
     }
 
-    fn encode_placed(&self, _: &str) -> Result<Vec<PlacedToken>, EvalError> {
-        unreachable!("ages need the number of tokens alone")
+    fn encode_placed(&self, text: &str) -> Result<Vec<PlacedToken>, EvalError> {
+        let token = |(place, byte): (usize, u8)| PlacedToken {
+            id: u32::from(byte) % self.0 as u32,
+            end: place + 1,
+        };
+        Ok(text.bytes().enumerate().map(token).collect())
     }
 
     fn vocab_size(&self) -> usize {
@@ -169,6 +173,26 @@ fn children_have_a_word_when_half_of_them_say_it() {
     assert_eq!(child_age(&flat), None);
     let falling = curve.iter().map(|(month, share)| (*month, 1.0 - share)).collect();
     assert_eq!(child_age(&falling), None);
+}
+
+/// The pipelines write `NaN` for a text that a model cannot read; others are measured all the same.
+#[test]
+fn texts_longer_than_the_positions_have_no_surprisal() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/gpt2");
+    let device: Arc<dyn Device> = Arc::new(Cpu::new());
+    let model = hugging_face::load_any(&folder, &device).unwrap();
+    let scorer = Scorer::new(vec![&model]).unwrap();
+    let backend = ChallengeBackend::Causal;
+    let measure = |lengths: &[usize]| {
+        let contexts = lengths.iter().map(|&length| "c".repeat(length)).collect();
+        let words = [WordContexts { word: "ab".to_owned(), contexts }];
+        surprisals(&scorer, backend, &words, &InThrees(61), |_, _| ()).unwrap().remove(0)
+    };
+    // With a space and the word, the second of the texts has the 16 tokens of the positions.
+    let found = measure(&[3, 13, 14, 5]);
+    assert_eq!(found[2], None);
+    assert_eq!([found[0], found[1], found[3]].map(|one| one.unwrap() > 0.0), [true; 3]);
+    assert_eq!(found[3], measure(&[5])[0]);
 }
 
 /// By the rules of 2026 a correlation that may be chance scores 0; both years need three words.

@@ -59,8 +59,10 @@ fn table(models: &[ChallengeScores], year: ChallengeYear, failures: &Failures) -
     table.into_table()
 }
 
-/// What the score of the reading task is the mean of.
-const READING_PARTS: [(&str, fn(&ReadingScore) -> f64); 2] =
+/// A score that the score of the reading task is the mean of, and its name in the table.
+type ReadingPart = (&'static str, fn(&ReadingScore) -> f64);
+
+const READING_PARTS: [ReadingPart; 2] =
     [("  eye tracking", |score| score.eye_tracking), ("  self-paced", |score| score.self_paced)];
 
 fn outcome(outcomes: &[TaskOutcome], task: AnyTask) -> Option<&TaskOutcome> {

@@ -150,7 +150,7 @@ impl Scoring<'_> {
         {
             self.observer.note(format_args!(
                 "{}: {unread} texts of the age of acquisition are longer than the model's \
-                 positions, and their words have no age (as in the pipeline)",
+                 positions, and their surprisals are missing (as in the pipeline)",
                 self.name
             ));
         }
