@@ -192,7 +192,7 @@ fn texts_longer_than_the_positions_have_no_surprisal() {
     let found = measure(&[3, 13, 14, 5]);
     assert_eq!(found[2], None);
     assert_eq!([found[0], found[1], found[3]].map(|one| one.unwrap() > 0.0), [true; 3]);
-    assert_eq!(found[3], measure(&[5])[0]);
+    assert!(is_near(found[3].unwrap(), measure(&[5])[0].unwrap(), 1e-5));
 }
 
 /// By the rules of 2026 a correlation that may be chance scores 0; both years need three words.
