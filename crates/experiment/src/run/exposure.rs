@@ -224,7 +224,7 @@ mod tests {
         assert_eq!((student.words, student.epochs, student.words_with_teachers), (400, 1.0, 2800));
         assert_eq!(student.teachers, ["a", "b"]);
         assert_eq!((found["a"].words, found["a"].words_with_teachers), (800, 800));
-        let single = SingleExposure::of(500, 400, Some(320.0), vec!["folder".to_owned()]);
+        let single = SingleExposure::of(500, 400, Some(320), vec!["folder".to_owned()]);
         assert_eq!((single.words, single.epochs), (Some(400), 1.25));
         assert_eq!(SingleExposure::of(500, 400, None, Vec::new()).words, None);
         let rows = table(found.iter()).to_text();
