@@ -81,7 +81,8 @@ impl Checkpoints {
         }
         let tasks = task::find(&some.data, settings.year, &settings.only, true, observer)?;
         // Not every task has a smaller form.
-        if settings.only.is_empty() {
+        let takes_all = aoa.as_ref().is_some_and(|aoa| aoa.is_wanted);
+        if settings.only.is_empty() && !takes_all {
             task::require_wanted(&some.data, &tasks)?;
         }
         Ok(Self { track, folders, tasks, aoa })
