@@ -1,5 +1,7 @@
 //! A training run: steps, evaluations at epoch ends, checkpoints, and resuming from one.
 
+mod snapshots;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,10 +21,14 @@ use crate::identity;
 use crate::masking::{self, Masking};
 use crate::optimizers::OptimizerSettings;
 use crate::phases::Phases;
-use crate::settings::{self, Selection, TrainSettings, checkpoint_name};
+use crate::settings::{self, Selection, TrainSettings};
 use crate::signals::{self, DistillInputs, DistillState, Distillation};
 use crate::state::TrainingState;
 use crate::step::Trainer;
+
+pub use snapshots::{SNAPSHOTS, snapshot};
+
+use snapshots::check_snapshots;
 
 /// The training of one model, and all that its result follows from.
 pub struct TrainingRun<'a> {
@@ -356,23 +362,6 @@ pub fn check_text(
     check_snapshots(settings, &Phases::new(settings, seed, training)?)
 }
 
-/// Refuses snapshots of epochs that do not end.
-fn check_snapshots(settings: &TrainSettings, phases: &Phases) -> Result<(), TrainError> {
-    for (index, &epoch) in settings.snapshots.iter().enumerate() {
-        let is_it = |done: u64| phases.of(done - 1).epoch(done) == epoch as f64;
-        settings::require_epoch_end(phases.epoch_ends().any(is_it), index, epoch)?;
-    }
-    Ok(())
-}
-
-/// The folder of the weights that are kept for good, in the folder of a run.
-pub const SNAPSHOTS: &str = "snapshots";
-
-/// Where a run in a folder keeps the weights after an epoch.
-pub fn snapshot(folder: &Path, epoch: u64) -> PathBuf {
-    folder.join(SNAPSHOTS).join(format!("epoch-{epoch}"))
-}
-
 /// Of a step's sequences, those that pass through at a time.
 fn batch_limit(settings: &TrainSettings) -> BatchLimit {
     match settings.micro_batch_size {
@@ -515,34 +504,6 @@ impl TrainingLoop<'_> {
             self.progress.best = Some((selected, step));
         }
         report(listener, &self.folder, Event::Evaluation(record))
-    }
-
-    /// Keeps the weights, if the settings have a snapshot of this epoch.
-    fn keep_snapshot(&mut self) -> Result<(), TrainError> {
-        let epoch = self.epoch();
-        match self.settings.snapshots.iter().find(|&&wanted| wanted as f64 == epoch) {
-            None => Ok(()),
-            Some(&epoch) => {
-                let place = snapshot(&self.folder, epoch);
-                Ok(hugging_face::save(&self.state.trainer.model, &place)?)
-            }
-        }
-    }
-
-    /// Keeps the weights where the words seen have reached a checkpoint of the challenge.
-    fn keep_challenge_checkpoints(&mut self) -> Result<(), TrainError> {
-        let Some((track, words)) = self.settings.challenge_checkpoints.zip(self.words) else {
-            return Ok(());
-        };
-        let words_per_token = words as f64 / self.training.len().max(1) as f64;
-        let seen = |steps: u64| self.state.phases.tokens(steps) as f64 * words_per_token;
-        let step = self.progress.step;
-        let is_end = step == self.total_steps;
-        for millions in track.reached(seen(step.saturating_sub(1)), seen(step), is_end) {
-            let place = self.folder.join(SNAPSHOTS).join(checkpoint_name(millions));
-            hugging_face::save(&self.state.trainer.model, &place)?;
-        }
-        Ok(())
     }
 
     /// Keeps the last weights, or their average, as the best.

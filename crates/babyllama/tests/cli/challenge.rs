@@ -284,6 +284,9 @@ fn checkpoints_are_scored_on_the_smaller_tasks_and_collected() {
         shown.stdout
     );
     assert!(workspace.path("proper/llama-begins/main/zero_shot/causal/reading_proper").is_dir());
+    let of_proper = workspace.json(&collected.replace("results", "proper"));
+    assert!(of_proper["reading"].is_null() && of_proper["fast_eval_results"]["blimp"].is_array());
+    assert!(of_proper["fast_eval_results"].get("reading").is_none());
     let two = line.replace("models/llama-begins", "models/llama-begins models/llama");
     workspace.babyllama(&two).refused(2).names(&["--checkpoints are those of one model"]);
     let none = line.replace("--checkpoints checkpoints", "--checkpoints models");

@@ -10,8 +10,8 @@ use crate::lines::text_lines;
 
 /// A row of a file.
 pub(super) struct Row<'a> {
-    pub(in crate::challenge) path: &'a Path,
-    pub(in crate::challenge) line: usize,
+    path: &'a Path,
+    line: usize,
     object: Value,
 }
 

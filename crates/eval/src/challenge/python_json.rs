@@ -30,12 +30,8 @@ impl Formatter for Python {
         fragment: &str,
     ) -> io::Result<()> {
         for character in fragment.chars() {
-            if character.is_ascii() && character != '\u{7f}' {
+            if character.is_ascii() {
                 write!(writer, "{character}")?;
-                continue;
-            }
-            if character == '\u{7f}' {
-                writer.write_all(&[0x7f])?;
                 continue;
             }
             for unit in character.encode_utf16(&mut [0; 2]) {

@@ -1,5 +1,7 @@
 //! The scoring of questions.
 
+use base::rng::Rng;
+
 use super::question::{Answer, Question, best_of};
 use super::span::ScoredText;
 use super::{ChallengeBackend, ChallengeTokenizer, ChallengeYear};
@@ -95,17 +97,11 @@ fn choose(scores: &[f64], year: ChallengeYear, number: usize) -> usize {
     let best = best_of(scores);
     let drawn = match year {
         ChallengeYear::Year2025 => 0,
-        ChallengeYear::Year2026 => (mix(number as u64) % best.len().max(1) as u64) as usize,
+        ChallengeYear::Year2026 => {
+            Rng::new(0, "ties").below(number as u64, best.len().max(1) as u64) as usize
+        }
     };
     best.get(drawn).copied().unwrap_or(0)
-}
-
-/// A number that looks like a drawn one (the finaliser of SplitMix64).
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

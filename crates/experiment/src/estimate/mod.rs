@@ -281,9 +281,9 @@ fn estimate(
     // The best and the final weights stay, and snapshots. Beside them are two checkpoints of
     // weights and optimizer state, and one more while it is written.
     let words_seen = seen * text.words / tokens.max(1.0);
-    let of_challenge = settings.challenge_checkpoints.map_or(0, |track| {
-        track.millions().into_iter().filter(|&millions| millions as f64 * 1e6 <= words_seen).count()
-    });
+    let of_challenge = settings
+        .challenge_checkpoints
+        .map_or(0, |track| track.reached(0.0, words_seen, true).len());
     let finished = (2 + settings.snapshots.len() + of_challenge) as f64 * weights;
     let mut disk = Disk { training: 3.0 * (weights + state) + finished, finished, cache: 0.0 };
     let own_work = Work {

@@ -17,13 +17,11 @@ pub(super) fn blocks(all: &[Found], palette: &Palette) -> Vec<Block> {
     let several = all.len() > 1;
     let mut blocks = Vec::new();
     for year in [ChallengeYear::Year2026, ChallengeYear::Year2025] {
-        let of = |found: &'_ Found| {
+        let mut models: Vec<Named<'_>> = Vec::new();
+        for found in all {
             let own = found.challenge.iter().filter(|(_, kept)| kept.year == year);
-            own.map(|(name, kept)| (named(found, name, several), kept.clone())).collect::<Vec<_>>()
-        };
-        let found: Vec<(String, KeptScores)> = all.iter().flat_map(of).collect();
-        let models: Vec<Named<'_>> =
-            found.iter().map(|(name, kept)| (name.clone(), kept)).collect();
+            models.extend(own.map(|(name, kept)| (named(found, name, several), kept)));
+        }
         if models.is_empty() {
             continue;
         }
@@ -37,7 +35,13 @@ pub(super) fn blocks(all: &[Found], palette: &Palette) -> Vec<Block> {
              scores by the rules of other years.",
             year.name()
         );
-        let failed = failures.footnotes().replace('\n', " ");
+        let is_marked = |task: AnyTask| {
+            columns.iter().any(|(name, _)| failures.mark(name, task.name(), None).is_some())
+        };
+        let failed = match all_tasks().any(is_marked) {
+            true => failures.footnotes().replace('\n', " "),
+            false => String::new(),
+        };
         let caption = format!("{caption} {failed}").trim_end().to_owned();
         blocks.push(Block::Table { caption, table: table(&columns, year, &failures) });
         let figures = all_tasks().filter_map(|task| over_words(task, year, &models, palette));

@@ -75,7 +75,7 @@ impl<'a> Training<'a> {
         files::write_json(&folder.join(TrainingSummary::FILE), &summary)?;
         if let Some((track, per_token)) = settings.challenge_checkpoints.zip(words_per_token) {
             let seen = short(summary.tokens as f64 * per_token);
-            let reached = match last_checkpoint(folder, track) {
+            let reached = match reached(folder, track).pop() {
                 Some(last) => format!("the last checkpoint of the challenge is {last}"),
                 None => "no checkpoint of the challenge is reached".to_owned(),
             };
@@ -96,14 +96,14 @@ fn kept(folder: &Path, settings: &TrainSettings) -> Result<Vec<PathBuf>> {
         let snapshots = folder.join(SNAPSHOTS);
         // It is an output of the training also where the text ends before the first checkpoint.
         files::make_folder(&snapshots)?;
-        let places = track.checkpoints().into_iter().map(|name| snapshots.join(name));
-        all.extend(places.filter(|place| place.is_dir()));
+        all.extend(reached(folder, track).iter().map(|name| snapshots.join(name)));
     }
     Ok(all)
 }
 
-/// The last of a track's checkpoints that a training has kept.
-fn last_checkpoint(folder: &Path, track: ChallengeTrack) -> Option<String> {
-    let is_kept = |name: &String| folder.join(SNAPSHOTS).join(name).is_dir();
-    track.checkpoints().into_iter().rfind(is_kept)
+/// The names of the challenge's checkpoints that a training has kept, in the order of the track.
+fn reached(folder: &Path, track: ChallengeTrack) -> Vec<String> {
+    let mut names = track.checkpoints();
+    names.retain(|name| folder.join(SNAPSHOTS).join(name).is_dir());
+    names
 }

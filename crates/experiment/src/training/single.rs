@@ -136,7 +136,9 @@ pub fn train_single(
     let distillation = |settings| distillation(settings, files, recipe_seed, vocab_size, observer);
     let distill = distill.map(distillation).transpose()?;
     let stage = stage(files, section, observer)?;
-    let words = tokenizer.as_ref().map(|tokenizer| words_of(tokens, tokenizer));
+    let count_words = || tokenizer.as_ref().map(|tokenizer| words_of(tokens, tokenizer));
+    let needs_words = section.train.challenge_checkpoints.is_some();
+    let words = needs_words.then(count_words).flatten();
     let run = TrainingRun {
         folder: &files.output,
         settings: &section.train,
@@ -158,7 +160,7 @@ pub fn train_single(
     files::remove(&files.output.join(FINISHED))?;
     let stages = Stages::look(&files.output).on(Machine::of(&**device));
     let products = Training::new("training", tokenizer.as_ref(), run).execute(&log)?;
-    exposure(section, files, tokens, words)?;
+    exposure(section, files, tokens, words.or_else(count_words))?;
     if let (Some(file), Some(path)) = (&validation, &files.validation) {
         let held_out = HeldOut {
             tokenizer: file.tokenizer_hash().or(tokenizer.as_ref().map(Tokenizer::content_hash)),

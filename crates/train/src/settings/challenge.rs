@@ -37,7 +37,7 @@ impl ChallengeTrack {
     /// The end of a training reaches one of which it has seen 99 %, since an epoch leaves out the
     /// last tokens of the text; of the track's last one nine tenths are enough, since ten epochs of
     /// a corpus that was cleaned, and of which a part is held out, have no more.
-    pub(crate) fn reached(self, before: f64, seen: f64, is_end: bool) -> Vec<u64> {
+    pub fn reached(self, before: f64, seen: f64, is_end: bool) -> Vec<u64> {
         let all = self.millions();
         let enough = |millions: u64| match is_end {
             true if all.last() == Some(&millions) => 0.9,

@@ -9,8 +9,8 @@ use crate::challenge::{ChallengeTokenizer, ChallengeYear};
 use crate::error::EvalError;
 use crate::statistics::Correlation;
 
-/// What chance is in 2025: the bits of one of 300,000 words, although surprisals are in nats.
-const CHANCE_2025: f64 = 18.194_602_975_157_967;
+/// The words of which each is as likely as another by chance, in 2025.
+const WORDS_2025: f64 = 300_000.0;
 
 /// The share of children that must say a word.
 const HALF: f64 = 0.5;
@@ -79,7 +79,8 @@ impl AoaScore {
             let word = &word.word;
             let Some(child) = data.children.get(word).and_then(child_age) else { continue };
             let chance = match year {
-                ChallengeYear::Year2025 => CHANCE_2025,
+                // In bits, although surprisals are in nats.
+                ChallengeYear::Year2025 => WORDS_2025.log2(),
                 ChallengeYear::Year2026 => chance(word, tokenizer)?,
             };
             let steps: Vec<_> = checkpoints

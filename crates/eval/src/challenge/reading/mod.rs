@@ -1,6 +1,6 @@
 //! How well a model's surprisals predict human reading times: the reading task of the pipelines of
-//! 2025 and 2026, on `reading_data.csv` (de Varda, Marelli and Amenta, Behavior
-//! Research Methods, 2024).
+//! 2025 and 2026, on `reading_data.csv` (de Varda, Marelli and Amenta, Behavior Research Methods,
+//! 2024).
 //!
 //! [`read_table`] reads the words, [`measure`] computes their surprisals and what these add to a
 //! regression of the times, and [`predictions`] and [`report`] make the pipelines' files.
@@ -33,8 +33,8 @@ pub struct ReadingOutcome {
 }
 
 /// Computes the surprisal of every word and of the word before it, and what surprisal adds to the
-/// prediction of reading times. `on_progress`
-/// receives how many distinct texts are read, of how many.
+/// prediction of reading times. `on_progress` receives how many distinct texts are read, of how
+/// many.
 ///
 /// # Errors
 /// When the models cannot be asked by the back end, the tokenizer lacks a token that it needs or

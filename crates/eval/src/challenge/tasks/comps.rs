@@ -17,7 +17,7 @@ pub(super) const COMPS: ChallengeTask = ChallengeTask {
     section: |_| "comps",
     years: BOTH,
     chance: 50.0,
-    items: |_| Some(91_028),
+    items: |_| 91_028,
     by_token: false,
     scoring: Scoring::Accuracy,
     read,

@@ -24,8 +24,8 @@ pub(super) const ENTITY_TRACKING: ChallengeTask = ChallengeTask {
     years: BOTH,
     chance: 20.0,
     items: |year| match year {
-        ChallengeYear::Year2025 => Some(9_483),
-        ChallengeYear::Year2026 => Some(6_780),
+        ChallengeYear::Year2025 => 9_483,
+        ChallengeYear::Year2026 => 6_780,
     },
     by_token: false,
     scoring: Scoring::MeanOfKinds,

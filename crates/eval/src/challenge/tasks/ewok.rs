@@ -17,7 +17,7 @@ pub(super) const EWOK: ChallengeTask = ChallengeTask {
     section: |_| "ewok",
     years: BOTH,
     chance: 50.0,
-    items: |_| Some(7_618),
+    items: |_| 7_618,
     by_token: false,
     scoring: Scoring::Accuracy,
     read,

@@ -17,7 +17,7 @@ pub(super) const PARALLEL: ChallengeTask = ChallengeTask {
     section: |_| "global_piqa_parallel",
     years: &[ChallengeYear::Year2026],
     chance: 25.0,
-    items: |_| Some(103),
+    items: |_| 103,
     by_token: true,
     scoring: Scoring::Accuracy,
     read,
@@ -30,7 +30,7 @@ pub(super) const NONPARALLEL: ChallengeTask = ChallengeTask {
     title: "GlobalPIQA non-parallel",
     section: |_| "global_piqa_nonparallel",
     chance: 50.0,
-    items: |_| Some(100),
+    items: |_| 100,
     ..PARALLEL
 };
 

@@ -17,7 +17,7 @@ pub(super) const BLIMP: ChallengeTask = ChallengeTask {
     section: |_| "blimp",
     years: BOTH,
     chance: 50.0,
-    items: |_| Some(59_875),
+    items: |_| 59_875,
     by_token: false,
     scoring: Scoring::Accuracy,
     read,
@@ -28,7 +28,7 @@ pub(super) const SUPPLEMENT: ChallengeTask = ChallengeTask {
     fast_name: Some("supplement_fast"),
     title: "BLiMP supplement",
     section: |_| "blimp_supplement",
-    items: |_| Some(5_218),
+    items: |_| 5_218,
     ..BLIMP
 };
 

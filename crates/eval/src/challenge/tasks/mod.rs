@@ -34,8 +34,8 @@ pub struct ChallengeTask {
     pub years: &'static [ChallengeYear],
     /// What a model that chooses by chance scores, in the score's unit.
     pub chance: f64,
-    /// How many answers each pipeline expects; none where that is not published.
-    pub items: fn(ChallengeYear) -> Option<usize>,
+    /// How many answers each pipeline expects.
+    pub items: fn(ChallengeYear) -> usize,
     /// Whether scores are divided by the number of tokens that are scored.
     pub by_token: bool,
     /// What answers add up to.

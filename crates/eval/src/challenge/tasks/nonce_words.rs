@@ -18,7 +18,7 @@ pub(super) const ADJECTIVES: ChallengeTask = ChallengeTask {
     section: |_| "wug_adj",
     years: &[ChallengeYear::Year2025],
     chance: 0.0,
-    items: |_| Some(200),
+    items: |_| 200,
     by_token: false,
     scoring: Scoring::RankCorrelation,
     read: |folder, _| read_rows(folder, |_, row| question("wug_adj", row)),
@@ -30,7 +30,7 @@ pub(super) const PAST_TENSE: ChallengeTask = ChallengeTask {
     kind: "wug_past",
     title: "WUG past tense",
     section: |_| "wug_past",
-    items: |_| Some(50),
+    items: |_| 50,
     read: |folder: &Path, _: ChallengeYear| read_rows(folder, |_, row| question("wug_past", row)),
     ..ADJECTIVES
 };

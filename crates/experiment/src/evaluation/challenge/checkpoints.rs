@@ -144,8 +144,10 @@ pub(super) fn fast_results(
     for task in task::all_tasks().filter(|task| task.is_of(year) && task.fast_name().is_some()) {
         let of = |revision: &str| {
             let (_, outcomes) = checkpoints.iter().find(|(name, _)| name == revision)?;
-            let outcome = outcomes.iter().find(|outcome| outcome.task.name() == task.name())?;
-            Some(shares(task, &outcome.score, year))
+            let is_of_task = |outcome: &&TaskOutcome| outcome.task.name() == task.name();
+            let outcome = outcomes.iter().find(is_of_task)?;
+            // What is no answer for the leaderboard is none here either.
+            (!outcome.answers.is_empty()).then(|| shares(task, &outcome.score, year))
         };
         let list: Vec<Option<Value>> =
             some.track.checkpoints().iter().map(|name| of(name)).collect();
@@ -164,7 +166,8 @@ fn shares(task: AnyTask, score: &AnyScore, year: ChallengeYear) -> Value {
             return json!({ "spr": score.self_paced / 100.0, "rt": score.eye_tracking / 100.0 });
         }
         AnyScore::Choices(score) => score,
-        AnyScore::Aoa(score) => return json!({ section: score.score }),
+        // It takes all checkpoints together.
+        AnyScore::Aoa(_) => return Value::Null,
     };
     if section.starts_with("global_piqa") || section.starts_with("wug") {
         return json!({ section: score.score });

@@ -34,7 +34,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
 use checkpoints::{Checkpoints, fast_results};
-use scoring::Scoring;
+use scoring::{Scoring, suitable_backend};
 use task::AvailableTask;
 
 /// What is scored, with which data, and where the results go.
@@ -127,12 +127,12 @@ pub fn evaluate_challenge(
     let mut failures = Failures::default();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let (name, label, folder) = (names[index].clone(), label(group), &folders[index]);
-        let scoring = Scoring::new(settings, observer, group, folder, &name, MAIN)?;
+        let backend = settings.backend.unwrap_or_else(|| suitable_backend(group));
+        let scoring = Scoring::new(settings, observer, group, backend, folder, &name, MAIN)?;
         AnswerFile::forget(folder)?;
         remove(&folder.join(CHALLENGE))?;
         scoring.note_first_token();
         let mut tasks = scoring.perform_all(&available, &mut failures)?;
-        let backend = scoring.backend();
         let score = |some: &Checkpoints| some.score(&scoring, &device, &mut failures);
         let scored = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
         tasks.extend(scored.aoa);

@@ -54,7 +54,7 @@ pub(crate) fn table(
         if scores().all(|score| score.is_none()) && failed.iter().all(Option::is_none) {
             continue;
         }
-        let items = scores().flatten().next().map(|score| counted(score, task, year));
+        let items = scores().flatten().next().map(|score| of_published(score, task, year));
         let chance = format!("{:.1}", task.chance());
         let cells = scores().zip(failed).map(|(score, failed)| {
             failed.or(score.map(|score| score.to_cell(task))).unwrap_or_else(nothing)
@@ -83,11 +83,11 @@ const READING_PARTS: [ReadingPart; 2] = [
 
 /// How many items a score is of, and how many the published files have where that is another
 /// number.
-fn counted(score: &AnyScore, task: AnyTask, year: ChallengeYear) -> String {
-    let items = score.items();
-    match task.expected_items(year).filter(|_| !task.is_of_trainings()) {
-        Some(expected) if expected != items => format!("{items} of {expected}"),
-        _ => items.to_string(),
+fn of_published(score: &AnyScore, task: AnyTask, year: ChallengeYear) -> String {
+    let (items, expected) = (score.items(), task.expected_items(year));
+    match expected == items || task.is_of_trainings() {
+        true => items.to_string(),
+        false => format!("{items} of {expected}"),
     }
 }
 

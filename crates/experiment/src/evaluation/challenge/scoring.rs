@@ -133,20 +133,11 @@ pub(super) struct Scoring<'a> {
 }
 
 impl<'a> Scoring<'a> {
+    /// The scoring of a model as a revision, with results below `folder`.
+    ///
+    /// # Errors
+    /// When the model cannot be asked by the back end, or its folder cannot be read.
     pub(super) fn new(
-        settings: &'a ChallengeSettings,
-        observer: &'a dyn Observer,
-        group: &'a [LoadedModel],
-        folder: &Path,
-        name: &str,
-        revision: &'a str,
-    ) -> Result<Self> {
-        let backend = settings.backend.unwrap_or(suitable(group));
-        Self::by(settings, observer, group, backend, folder, name, revision)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what a scoring is made of")]
-    fn by(
         settings: &'a ChallengeSettings,
         observer: &'a dyn Observer,
         group: &'a [LoadedModel],
@@ -160,7 +151,7 @@ impl<'a> Scoring<'a> {
             identity::answers(&loaded.path, &**loaded.model.device(), observer)
         };
         let identities = group.iter().map(identity).collect::<Result<Vec<_>>>()?;
-        let tokenizer = FolderTokenizer::new(tokenizer(group)?);
+        let tokenizer = FolderTokenizer(tokenizer(group)?);
         let machine = Machine::of(&**group[0].model.device());
         let stages = Stages::open(folder)?.observed(observer).on(machine);
         let model = Stage::new("model", &identities)?;
@@ -189,9 +180,9 @@ impl<'a> Scoring<'a> {
         group: &'b [LoadedModel],
         revision: &'b str,
     ) -> Result<Scoring<'b>> {
-        tokenizers::require_same(&group[0].path, "the checkpoint", self.tokenizer.inner())?;
+        tokenizers::require_same(&group[0].path, "the checkpoint", &self.tokenizer.0)?;
         let (name, backend) = (self.name_at(revision), self.backend);
-        Scoring::by(self.settings, self.observer, group, backend, &self.folder, &name, revision)
+        Scoring::new(self.settings, self.observer, group, backend, &self.folder, &name, revision)
     }
 
     /// The name of a checkpoint in messages.
@@ -201,10 +192,6 @@ impl<'a> Scoring<'a> {
 
     pub(super) fn observer(&self) -> &dyn Observer {
         self.observer
-    }
-
-    pub(super) fn backend(&self) -> ChallengeBackend {
-        self.backend
     }
 
     /// Notes it where nothing predicts the first token of a text.
@@ -409,7 +396,7 @@ fn as_text(value: &impl Serialize) -> Result<String> {
 }
 
 /// The back end of a model's kind.
-fn suitable(group: &[LoadedModel]) -> ChallengeBackend {
+pub(super) fn suitable_backend(group: &[LoadedModel]) -> ChallengeBackend {
     let family = group[0].model.config().architecture;
     match (family.is_causal(), family.is_encoder_decoder()) {
         (true, _) => ChallengeBackend::Causal,

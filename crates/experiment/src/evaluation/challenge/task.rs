@@ -68,11 +68,11 @@ impl AnyTask {
     }
 
     /// How many answers the pipeline expects, of each checkpoint where there are several.
-    pub(super) fn expected_items(self, year: ChallengeYear) -> Option<usize> {
+    pub(super) fn expected_items(self, year: ChallengeYear) -> usize {
         match self {
             Self::Choices(task) => (task.items)(year),
-            Self::Reading => Some(1726),
-            Self::Aoa => Some(8005),
+            Self::Reading => 1726,
+            Self::Aoa => 8005,
         }
     }
 

@@ -6,19 +6,9 @@ use eval::EvalError;
 use eval::challenge::{ChallengeTokenizer, PlacedToken, SpecialTokens};
 
 /// The tokenizer, with the special tokens that transformers puts around texts.
-pub(super) struct FolderTokenizer(Tokenizer);
+pub(super) struct FolderTokenizer(pub(super) Tokenizer);
 
 impl FolderTokenizer {
-    /// A model's tokenizer.
-    pub(super) fn new(tokenizer: Tokenizer) -> Self {
-        Self(tokenizer)
-    }
-
-    /// The tokenizer itself.
-    pub(super) fn inner(&self) -> &Tokenizer {
-        &self.0
-    }
-
     /// Whether a special token stands before every text, so that something predicts the first
     /// token.
     pub(super) fn begins_texts(&self) -> bool {
