@@ -50,7 +50,7 @@ def schedule_cases():
             cases.append(schedule_case(warmup, total, steps, factors, schedule=schedule))
     known = {0: 0, 1: 0.005, 199: 0.995, 200: 1, 500: 0.9330127, 1000: 0.58682409, 1999: 7.6e-7}
     assert all(abs(cosine_factor(step, 200, 2000) - value) < 5e-9 for step, value in known.items())
-    return cases + stable_cases() + cyclic_cases()
+    return cases + stable_cases() + cyclic_cases() + min_lr_cases()
 
 
 def schedule_case(warmup, total, steps, factors, steps_per_epoch=1, **settings):
@@ -79,6 +79,17 @@ def cyclic_cases():
     factors = transformers_factors("cosine_with_restarts", 0, 60, {"num_cycles": 3})
     keys = {"schedule": "cyclic", "cycle_epochs": 2.0}
     return [schedule_case(0, 60, list(range(60)), factors, steps_per_epoch=10, **keys)]
+
+
+def min_lr_cases():
+    """transformers' cosine down to a share of the highest rate."""
+    cases = []
+    for ratio in [0.1, 0.25]:
+        for (warmup, total), steps in SPANS.items():
+            factors = transformers_factors("cosine_with_min_lr", warmup, total, {"min_lr_rate": ratio})
+            keys = {"schedule": "cosine_with_min_lr", "min_learning_rate_ratio": ratio}
+            cases.append(schedule_case(warmup, total, steps, [factors[step] for step in steps], **keys))
+    return cases
 
 
 def adamw(variant, parameters, gradients):

@@ -50,8 +50,8 @@ pub use benchmark::{Benchmark, Kind, Section, ZeroShot};
 pub use benchmarks::{
     AgeOfAcquisition, BENCHMARKS, BUILTIN_MARKER, Blimp, BlimpFiltered, BlimpSupplement,
     BuiltinPairs, Ewok, EwokOfficial, FileLoss, Glue, HeldOutLoss, LossResult, Msgs, OtherPairs,
-    age_of_acquisition, benchmark_of_pairs, blimp, ewok, find_benchmark, superglue_average,
-    zero_shot,
+    age_of_acquisition, benchmark_of_pairs, blimp, ewok, find_benchmark, glue_items,
+    superglue_average, zero_shot,
 };
 pub use choices::{Choice, Item, Task, chosen_texts, count_choices, score_choices};
 pub use coverage::Coverage;

@@ -1,5 +1,6 @@
 //! The two pipelines whose numbers are printed in the papers, and where they differ (BabyLM 2023:
-//! lm-eval 0.2.0; BabyLM 2024: lm-eval 0.4.2).
+//! lm-eval 0.2.0; BabyLM 2024: lm-eval 0.4.2). Those of 2025 and 2026 fine-tune by rules of their
+//! own; how they score texts is in [`challenge`](crate::challenge).
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,12 @@ pub enum Rules {
     #[default]
     #[serde(rename = "2024")]
     Year2024,
+    /// Of fine-tuning alone: seven tasks, a head of two layers on the first token.
+    #[serde(rename = "2025")]
+    Year2025,
+    /// Of fine-tuning alone: seven tasks, a head of two layers on the last token.
+    #[serde(rename = "2026")]
+    Year2026,
 }
 
 /// How the probability of a text is computed by models that predict the next token, by the names
@@ -51,20 +58,24 @@ impl From<Rules> for Method {
 }
 
 impl Rules {
+    /// Whether they are those of a pipeline whose way to score texts is chosen by rules too.
+    pub fn score_texts(self) -> bool {
+        matches!(self, Rules::Year2023 | Rules::Year2024)
+    }
+
     /// The token that stands before every sentence in the papers' models. A folder may name another
     /// for its role, the end of a text in 2023 and its beginning in 2024.
     pub fn prefix_token(self) -> &'static str {
-        match self {
-            Rules::Year2023 => "</s>",
-            Rules::Year2024 => "<s>",
-        }
+        if self == Rules::Year2023 { "</s>" } else { "<s>" }
     }
 
-    /// The year as in files: `2023` or `2024`.
+    /// The year as in files, such as `2024`.
     pub fn name(self) -> &'static str {
         match self {
             Rules::Year2023 => "2023",
             Rules::Year2024 => "2024",
+            Rules::Year2025 => "2025",
+            Rules::Year2026 => "2026",
         }
     }
 
@@ -73,6 +84,8 @@ impl Rules {
         match self {
             Rules::Year2023 => 2023,
             Rules::Year2024 => 2024,
+            Rules::Year2025 => 2025,
+            Rules::Year2026 => 2026,
         }
     }
 }

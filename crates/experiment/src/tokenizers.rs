@@ -49,9 +49,9 @@ pub fn require_same(folder: &Path, role: &str, tokenizer: &Tokenizer) -> Result<
 /// # Errors
 /// When the tokenizer has none of them, or names one that its vocabulary does not have.
 pub fn prefix(rules: Rules, tokenizer: &Tokenizer) -> Result<u32> {
-    let roles = match rules {
-        Rules::Year2023 => &[Role::End][..],
-        Rules::Year2024 => &[Role::Begin, Role::End, Role::Padding],
+    let roles = match rules == Rules::Year2023 {
+        true => &[Role::End][..],
+        false => &[Role::Begin, Role::End, Role::Padding],
     };
     for &role in roles {
         if let Some(id) = tokenizer.role_id(role) {
@@ -128,8 +128,8 @@ pub(crate) fn encoder_decoder_end(tokenizer: &Tokenizer) -> std::result::Result<
 /// # Errors
 /// When the tokenizer cannot do without its normalizer.
 pub fn of_rules(rules: Rules, tokenizer: &Tokenizer) -> Result<Cow<'_, Tokenizer>> {
-    Ok(match rules {
-        Rules::Year2023 if !tokenizer.is_unigram() => Cow::Owned(tokenizer.without_normalizer()?),
-        Rules::Year2023 | Rules::Year2024 => Cow::Borrowed(tokenizer),
+    Ok(match rules == Rules::Year2023 && !tokenizer.is_unigram() {
+        true => Cow::Owned(tokenizer.without_normalizer()?),
+        false => Cow::Borrowed(tokenizer),
     })
 }

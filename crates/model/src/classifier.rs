@@ -12,8 +12,8 @@ use crate::batch::Batch;
 use crate::decoder::Backbone;
 use crate::error::ModelError;
 use crate::families::ModelConfig;
-use crate::head::Head;
-use crate::initialise::normal;
+use crate::head::{Head, HeadKind, PerceptronHead};
+use crate::initialise::{normal, uniform};
 use crate::model::Model;
 
 /// A classifier on a device.
@@ -40,18 +40,34 @@ impl Classifier {
         labels: Vec<String>,
         device: &Arc<dyn Device>,
     ) -> Result<Self, ModelError> {
-        let (layout, backbone, head) = Self::parts(&config, &labels)?;
+        Self::zeros_with(config, labels, HeadKind::Family, device)
+    }
+
+    fn zeros_with(
+        config: ModelConfig,
+        labels: Vec<String>,
+        kind: HeadKind,
+        device: &Arc<dyn Device>,
+    ) -> Result<Self, ModelError> {
+        let (layout, backbone, head) = Self::parts(&config, &labels, kind)?;
         let parameters = Model::allocate(layout, device)?;
         Ok(Self { config, labels, backbone, head, parameters })
     }
 
     /// The parameters and what is made of them.
-    fn parts(config: &ModelConfig, labels: &[String]) -> Result<Parts, ModelError> {
+    fn parts(config: &ModelConfig, labels: &[String], kind: HeadKind) -> Result<Parts, ModelError> {
         config.validate()?;
         check_labels(labels)?;
         let (family, mut layout) = (config.architecture, Layout::default());
         let backbone = family.backbone(config, &mut layout);
-        let head = family.head(config, labels.len(), &mut layout);
+        let head = match kind {
+            HeadKind::Family => family.head(config, labels.len(), &mut layout),
+            HeadKind::Perceptron(pooling) => {
+                let (hidden, epsilon) = (config.hidden_size, PerceptronHead::EPSILON);
+                let (labels, layout) = (labels.len(), &mut layout);
+                Box::new(PerceptronHead::new(PERCEPTRON, hidden, epsilon, labels, pooling, layout))
+            }
+        };
         layout.mark_output(head.output().weight);
         Ok((layout, backbone, head))
     }
@@ -61,7 +77,7 @@ impl Classifier {
     /// # Errors
     /// When the configuration is impossible, or labels are too few or share a name.
     pub fn layout(config: &ModelConfig, labels: &[String]) -> Result<Layout, ModelError> {
-        Ok(Self::parts(config, labels)?.0)
+        Ok(Self::parts(config, labels, HeadKind::Family)?.0)
     }
 
     /// A language model's weights without its output layer (of a masked model the encoder's), and a
@@ -70,25 +86,50 @@ impl Classifier {
     /// # Errors
     /// When there are fewer than two labels.
     pub fn from_model(model: &Model, num_labels: usize, seed: u64) -> Result<Self, ModelError> {
-        let mut classifier =
-            Self::zeros(model.config().clone(), default_labels(num_labels), model.device())?;
-        let device = model.device();
+        Self::with_head(model, num_labels, HeadKind::Family, seed)
+    }
+
+    /// A classifier as [`from_model`](Self::from_model) with a head of a kind. The weights and the
+    /// biases of a [`PerceptronHead`] are drawn as torch draws those of its `Linear`, uniformly up
+    /// to `1 / sqrt(hidden)`. A model with rotary positions then reads texts of any length, as in
+    /// the pipelines, whose head this is.
+    ///
+    /// # Errors
+    /// When there are fewer than two labels, or the model is an encoder-decoder, of which no state
+    /// stands for the sequence.
+    pub fn with_head(
+        model: &Model,
+        num_labels: usize,
+        kind: HeadKind,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let (config, device) = (model.config(), model.device());
+        let is_perceptron = matches!(kind, HeadKind::Perceptron(_));
+        if is_perceptron && config.architecture.is_encoder_decoder() {
+            return Err(ModelError::HeadOfEncoderDecoder);
+        }
+        let labels = default_labels(num_labels);
+        let mut classifier = Self::zeros_with(config.clone(), labels, kind, device)?;
+        if is_perceptron {
+            classifier.config.max_positions = config.longest_readable();
+        }
         let (from, to) =
             (model.parameters().layout().clone(), classifier.parameters.layout().clone());
         let known: HashMap<&str, Segment> =
             from.segments().iter().map(|named| (named.name.as_str(), named.segment)).collect();
         for named in to.segments() {
             let target = classifier.parameters.view_mut(named.segment);
-            match known.get(named.name.as_str()) {
+            let (name, length) = (&named.name, named.segment.length());
+            match known.get(name.as_str()) {
                 Some(&source) => device.copy(model.parameters().view(source), target),
+                None if is_perceptron => {
+                    let bound = (config.hidden_size as f32).sqrt().recip();
+                    device.write(target, &uniform(name, length, bound, seed));
+                }
                 None if named.role == Role::Bias => device.fill(target, 0.0),
                 None => {
-                    let config = model.config();
                     let deviation = config.architecture.initial_deviation(config, named);
-                    device.write(
-                        target,
-                        &normal(&named.name, named.segment.length(), deviation, seed),
-                    );
+                    device.write(target, &normal(name, length, deviation, seed));
                 }
             }
         }
@@ -181,6 +222,9 @@ impl Classifier {
         logits
     }
 }
+
+/// What the names of a [`PerceptronHead`]'s parameters begin with. No language model has such names.
+const PERCEPTRON: &str = "classification_head";
 
 /// The names that transformers gives to labels without names.
 pub(crate) fn default_labels(count: usize) -> Vec<String> {

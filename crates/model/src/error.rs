@@ -76,6 +76,8 @@ pub enum ModelError {
     TooLarge { parameters: usize },
     #[error("the classifier's {problem}")]
     Labels { problem: String },
+    #[error("no token of an encoder-decoder stands for a sequence, which this head needs")]
+    HeadOfEncoderDecoder,
     #[error("the model has no token that begins a text, and the prompt is empty")]
     NoBeginToken,
     #[error("the model's output layer is no segment of its parameters")]

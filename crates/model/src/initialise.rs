@@ -45,6 +45,13 @@ pub(crate) fn normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec
     (0..count).into_par_iter().map(|index| deviation * rng.normal(index as u64)).collect()
 }
 
+/// `count` values between `-bound` and `bound`, from the seed's stream of that name.
+pub(crate) fn uniform(name: &str, count: usize, bound: f32, seed: u64) -> Vec<f32> {
+    let rng = Rng::new(seed, name);
+    let value = |index: usize| bound * (2.0 * rng.uniform(index as u64) - 1.0);
+    (0..count).into_par_iter().map(value).collect()
+}
+
 /// `count` values as those of [`normal`], but with values beyond two deviations drawn anew
 /// (`trunc_normal_`).
 fn cut_normal(name: &str, count: usize, deviation: f32, seed: u64) -> Vec<f32> {

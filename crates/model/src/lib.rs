@@ -37,6 +37,7 @@ pub mod keys;
 mod kv_cache;
 mod masked_tokens;
 mod model;
+mod normed_dense;
 mod output_layer;
 mod size;
 mod write_safetensors;
@@ -49,6 +50,7 @@ pub use families::{
     Architecture, Capacity, ElcVariant, EncoderDecoder, Experts, FAMILIES, Family, GptBertNames,
     MatrixProduct, ModelConfig, PositionHeads,
 };
+pub use head::{HeadKind, PooledToken, Pooling};
 pub use kv_cache::KvCache;
 pub use masked_tokens::{EncoderDecoderTokens, HiddenTokens, MaskedTokens, SentinelTokens};
 pub use model::{Model, log_probabilities};

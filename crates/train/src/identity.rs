@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn every_deciding_training_setting_changes_it() {
         type Change = fn(&mut TrainSettings);
-        let deciding: [Change; 44] = [
+        let deciding: [Change; 45] = [
             |s| s.epochs = 1.0,
             |s| s.max_steps = 7,
             |s| s.batch_size = 31,
@@ -168,6 +168,7 @@ mod tests {
             |s| s.warmup_ratio = 0.1,
             |s| s.cooldown_share = 0.3,
             |s| s.cooldown = Cooldown::OneMinusSquareRoot,
+            |s| s.min_learning_rate_ratio = 0.2,
             |s| s.cycle_epochs = 2.0,
             |s| s.weight_decay = 0.1,
             |s| s.weight_decay_epochs = Some(0.3),

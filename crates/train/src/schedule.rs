@@ -3,7 +3,9 @@
 
 use std::f64::consts::PI;
 
-use crate::settings::{COOLDOWN_SHARE, Cooldown, ScheduleKind, TrainSettings};
+use crate::settings::{
+    COOLDOWN_SHARE, Cooldown, MIN_LEARNING_RATE_RATIO, ScheduleKind, TrainSettings,
+};
 
 /// A learning-rate schedule over a known number of steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Schedule {
     cooldown_steps: u64,
     /// Steps of a cycle, which need not be whole.
     cycle_steps: f64,
+    /// The lowest rate after warm-up, relative to the highest, of a schedule that has one.
+    min_ratio: f64,
 }
 
 impl Schedule {
@@ -33,12 +37,13 @@ impl Schedule {
             cooldown: settings.cooldown,
             cooldown_steps,
             cycle_steps: cycle_steps.max(1.0),
+            min_ratio: settings.min_learning_rate_ratio,
             ..Self::with_warmup(kind, rate, warmup_steps, total_steps)
         }
     }
 
     /// A schedule of a kind, whose highest rate is `learning_rate`. A cooldown takes the last fifth
-    /// of all steps, and a cycle all of them.
+    /// of all steps, a cycle all of them, and a lowest rate is a tenth of the highest.
     pub fn with_warmup(
         kind: ScheduleKind,
         learning_rate: f64,
@@ -53,7 +58,13 @@ impl Schedule {
             cooldown: Cooldown::Linear,
             cooldown_steps: (COOLDOWN_SHARE * total_steps as f64).round() as u64,
             cycle_steps: total_steps.max(1) as f64,
+            min_ratio: MIN_LEARNING_RATE_RATIO,
         }
+    }
+
+    /// This schedule with another lowest rate, relative to the highest, where it has one.
+    pub fn down_to(self, min_ratio: f64) -> Self {
+        Self { min_ratio, ..self }
     }
 
     /// The rate of the update after `done` finished ones: the first update of a warm-up has rate 0.
@@ -73,6 +84,9 @@ impl Schedule {
             after_warmup / self.total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
         match self.kind {
             ScheduleKind::Cosine => half_cosine(progress).max(0.0),
+            ScheduleKind::CosineWithMinLr => {
+                self.min_ratio + (1.0 - self.min_ratio) * half_cosine(progress.min(1.0))
+            }
             ScheduleKind::Linear => (1.0 - progress).max(0.0),
             ScheduleKind::Constant | ScheduleKind::ConstantWithWarmup => 1.0,
             ScheduleKind::WarmupStableDecay => self.after_stable(done),

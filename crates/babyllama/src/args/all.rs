@@ -122,6 +122,8 @@ impl AllArgs {
             (self.only.is_empty() || self.only.contains(&name)) && !self.skip.contains(&name)
         };
         check_seeds(&self.seeds)?;
+        let finetuning = FinetuneRecipe::load(recipe, &self.overrides)?;
+        finetuning.require_all_benchmarks()?;
         Ok(AllSettings {
             data: self.data.clone(),
             text: self.text.clone(),
@@ -130,7 +132,7 @@ impl AllArgs {
             contexts: self.contexts.clone(),
             as_published: self.as_published,
             rules,
-            finetuning: FinetuneRecipe::load(recipe, &self.overrides)?,
+            finetuning,
             seeds: self.seeds.clone(),
             max_steps: self.max_steps,
             benchmarks: searchable().filter(is_wanted).collect(),

@@ -18,7 +18,8 @@ use super::{EvaluateArgs, output_path};
 DATA is the folder full_eval of the pipeline's evaluation_data; a task whose folder is not there is
 left out. Texts are read with the special tokens that the model's own tokenizer puts around texts,
 and no other. Of equal scores the first counts in 2025; in 2026 one is drawn, the same every time.
-The age of acquisition (aoa) is measured over the checkpoints of a training, with --checkpoints.
+The age of acquisition (aoa) is measured over the checkpoints of a training, with --checkpoints;
+GLUE is what finetune --recipe 2026 has left, with --finetuned.
 
 Examples:
   babyllama evaluate challenge runs/quickstart/models/student/final \\
@@ -46,7 +47,9 @@ pub struct ChallengeArgs {
         long,
         value_name = "TASK",
         value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(all_tasks().map(value))
+        value_parser = PossibleValuesParser::new(
+            all_tasks().filter(|task| task.has_data()).map(value)
+        )
     )]
     pub only: Vec<String>,
     /// Read the tokens that a word has in its text, instead of those that the pipeline asks for.
@@ -61,6 +64,10 @@ pub struct ChallengeArgs {
     /// The track, which states which checkpoints there are to be.
     #[arg(long, value_enum, default_value_t = TrackFlag::StrictSmall, requires = "checkpoints")]
     pub track: TrackFlag,
+    /// Holds the models' fine-tunings for GLUE: the output of finetune --recipe with the same year.
+    /// Their answers join the file of all answers.
+    #[arg(long, value_name = "FOLDER")]
+    pub finetuned: Option<PathBuf>,
     /// Gets a folder for each model; what is done there already is not done again.
     #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: PathBuf,
@@ -159,6 +166,7 @@ impl ChallengeArgs {
                 false => ReadingMode::Published,
             },
             checkpoints: self.checkpoints.as_ref().zip(self.fast_data.as_ref()).map(some),
+            finetuned: self.finetuned.clone(),
             only: self.only.iter().map(|name| name.replace('-', "_")).collect(),
             output: self.output.clone(),
         }

@@ -21,6 +21,7 @@ Examples:
       --output runs/finetune --keep
   babyllama finetune models/a --data data/eval --tasks rte --set rte.epochs=2 \\
       --output runs/trial --json rte.json
+  babyllama finetune models/a --data evaluation_data/full_eval --recipe 2026 --output runs/glue-2026
 
 Files of OUTPUT/MODEL/TASK/seed-N: result.json, predictions.txt (as the pipeline of 2024 writes
 it, all validation items), predictions.jsonl (logits of the items that the score counts), and with
@@ -34,11 +35,11 @@ pub struct FinetuneArgs {
     /// glue_filtered/ and msgs/.
     #[arg(long, value_name = "FOLDER")]
     pub data: PathBuf,
-    /// Tasks such as rte,wsc, or glue or msgs for eleven at a time [default: all whose files are
-    /// there].
+    /// Tasks such as rte,wsc, or glue or msgs for those of the recipe's pipeline, eleven or seven at
+    /// a time [default: all whose files are there].
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub tasks: Vec<String>,
-    /// Settings of every task: 2023, 2024, babyllama-1, babyllama-2, or a TOML file.
+    /// Settings of every task: 2023, 2024, 2025, 2026, babyllama-1, babyllama-2, or a TOML file.
     #[arg(long, value_name = "NAME_OR_FILE", default_value = "2024")]
     pub recipe: String,
     /// Override a setting, such as rte.epochs=2 or default.batch_size=16; may be given more than

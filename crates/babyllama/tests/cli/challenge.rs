@@ -13,7 +13,7 @@ use super::common::Workspace;
 type Expected = BTreeMap<String, Vec<Vec<(f64, usize)>>>;
 
 /// A workspace with the fixtures: `models/` and `data/`.
-fn workspace() -> (Workspace, BTreeMap<String, Expected>) {
+pub(super) fn workspace() -> (Workspace, BTreeMap<String, Expected>) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/challenge");
     let workspace = Workspace::new();
     copy(&fixtures.join("models"), &workspace.path("models"));

@@ -12,6 +12,7 @@ mod builtin;
 mod cards;
 mod challenge;
 mod challenge_aoa;
+mod challenge_glue;
 mod chromium;
 mod commands;
 mod common;

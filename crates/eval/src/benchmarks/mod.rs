@@ -15,7 +15,7 @@ pub use blimp::{Blimp, BlimpFiltered};
 pub use blimp_supplement::BlimpSupplement;
 pub use builtin_pairs::{BUILTIN_MARKER, BuiltinPairs};
 pub use ewok::{Ewok, EwokOfficial};
-pub use glue::{Glue, superglue_average};
+pub use glue::{Glue, glue_items, superglue_average};
 pub use loss::{FileLoss, HeldOutLoss, LossResult};
 pub use msgs::Msgs;
 pub use other_pairs::{OtherPairs, benchmark_of_pairs};

@@ -3,6 +3,7 @@
 use super::tasks::ClassificationTask;
 use crate::error::EvalError;
 use crate::results::{Metric, Prediction, TaskResult};
+use crate::rules::Rules;
 use crate::statistics::{Items, Measure};
 
 /// The score of pairs of the right class and the named one; class 1 is the positive one of F1 and
@@ -16,10 +17,15 @@ pub fn score(metric: Metric, answers: impl IntoIterator<Item = (u32, u32)>) -> f
     Items::labels(measure, answers).score()
 }
 
-/// What chooses the weights to keep: F1 of class 1 where there are two classes, whatever the task
-/// reports; else accuracy.
-pub fn selection_metric(classes: usize) -> Metric {
-    if classes == 2 { Metric::F1 } else { Metric::Accuracy }
+/// What chooses the weights to keep. By the rules of 2023 and 2024 F1 of class 1 where there are two
+/// classes, whatever the task reports; else accuracy. By those of 2025 and 2026 F1 for the tasks
+/// that report it; else accuracy.
+pub fn selection_metric(task: &ClassificationTask, classes: usize, rules: Rules) -> Metric {
+    let by_f1 = match rules.score_texts() {
+        true => classes == 2,
+        false => task.metric == Metric::F1,
+    };
+    if by_f1 { Metric::F1 } else { Metric::Accuracy }
 }
 
 /// A classifier's answers from its logits, an item each: the class of the largest, the first of
@@ -151,7 +157,19 @@ mod tests {
             predictions(&[0], &[vec![f32::NAN, 0.0]]),
             Err(EvalError::NotFinite { .. })
         ));
-        assert_eq!([2, 3].map(selection_metric), [Metric::F1, Metric::Accuracy]);
+    }
+
+    #[test]
+    fn each_pipeline_chooses_weights_by_its_metric() {
+        let chosen = |rules| {
+            let tasks = [("rte", 2), ("mrpc", 2), ("mnli", 3)];
+            tasks.map(|(task, classes)| selection_metric(find_task(task).unwrap(), classes, rules))
+        };
+        use Metric::{Accuracy, F1};
+        assert_eq!(chosen(Rules::Year2023), [F1, F1, Accuracy]);
+        assert_eq!(chosen(Rules::Year2024), [F1, F1, Accuracy]);
+        assert_eq!(chosen(Rules::Year2025), [Accuracy, F1, Accuracy]);
+        assert_eq!(chosen(Rules::Year2026), [Accuracy, F1, Accuracy]);
     }
 
     /// BabyLlama-2's Table 5, in its order, and the SuperGLUE column of its Table 3: MNLI-mm counts

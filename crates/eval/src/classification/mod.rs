@@ -1,4 +1,4 @@
-//! (Super)GLUE and MSGS as the BabyLM pipelines of 2023 and 2024 pose them: reading the files,
+//! (Super)GLUE and MSGS as the BabyLM pipelines pose them: reading the files,
 //! making the texts that a classifier reads, and scoring its answers. `train` fine-tunes.
 
 mod encoding;
@@ -16,8 +16,7 @@ pub use files::{TaskFiles, find_files};
 pub use labels::Labels;
 pub use metrics::{predictions, score, selection_metric, task_result};
 pub use reading::{Row, Rows};
-pub use tasks::{ClassificationTask, Template, Texts, classification_tasks, find_task, tasks_of};
+pub use tasks::{
+    CHALLENGE_GLUE, ClassificationTask, Template, Texts, classification_tasks, find_task, tasks_of,
+};
 pub use truncation::longest_first;
-
-/// Tokens that a classifier reads of an item at most; both pipelines cut to this many.
-pub const MAX_LENGTH: usize = 128;

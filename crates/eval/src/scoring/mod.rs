@@ -115,13 +115,7 @@ impl<'a> Scorer<'a> {
     /// This scorer, for which models with rotary positions have no longest text: they read texts
     /// beyond the positions that they were trained with, as transformers has them do.
     pub fn beyond_trained_positions(self) -> Self {
-        let positions = |model: &&Model| {
-            let config = model.config();
-            match config.architecture.has_rope_theta() || config.architecture.has_rotary_dim() {
-                true => usize::MAX,
-                false => config.max_positions,
-            }
-        };
+        let positions = |model: &&Model| model.config().longest_readable();
         let max_positions = self.models.iter().map(positions).min().unwrap_or(0);
         Self { max_positions, ..self }
     }

@@ -32,9 +32,9 @@ pub fn request(
     before: &str,
     choice: &str,
 ) -> Result<Request, EvalError> {
-    let (kept, space) = match rules {
-        Rules::Year2023 => (context, ""),
-        Rules::Year2024 => context.split_at(context.trim_end().len()),
+    let (kept, space) = match rules == Rules::Year2023 {
+        true => (context, ""),
+        false => context.split_at(context.trim_end().len()),
     };
     let (given, choice) = (encode(kept)?, format!("{space}{before}{choice}"));
     let request = if given.is_empty() {

@@ -134,17 +134,17 @@ pub fn scorer<'a>(
     if models.iter().any(|model| model.config().architecture.is_encoder_decoder()) {
         let tokens = tokenizers::encoder_decoder_tokens(tokenizer)?;
         // The pipeline of 2024 has nothing for them, and that of 2025 this.
-        let rule = match rules {
-            Rules::Year2023 => EncoderDecoderRule::Continuation,
-            Rules::Year2024 => EncoderDecoderRule::HiddenTokens,
+        let rule = match rules == Rules::Year2023 {
+            true => EncoderDecoderRule::Continuation,
+            false => EncoderDecoderRule::HiddenTokens,
         };
         return Ok((Scorer::encoder_decoder(models.to_vec(), tokens, rule)?, tokens.end));
     }
     let tokens = tokenizers::masked_tokens(tokenizer)?;
     let scorer = Scorer::masked(models.to_vec(), tokens)?;
-    Ok(match rules {
-        Rules::Year2023 => (scorer, tokens.start),
+    Ok(match rules == Rules::Year2023 {
+        true => (scorer, tokens.start),
         // minicons scores a text after that of the token that ends texts.
-        Rules::Year2024 => (scorer.by_mean(), tokens.end),
+        false => (scorer.by_mean(), tokens.end),
     })
 }

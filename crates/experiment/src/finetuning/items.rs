@@ -80,7 +80,7 @@ mod tests {
     use eval::classification::{Rows, find_task};
     use serde_json::{Value, json};
 
-    use super::super::tuner::with_ends;
+    use super::super::subject::with_ends;
     use super::*;
 
     /// `tools/golden/vocabulary_files.py`: transformers' `RobertaTokenizer`, special tokens and

@@ -68,9 +68,9 @@ impl Job {
     }
 }
 
-/// The tasks of a list of names, in the order of the benchmarks: `glue` and `msgs` stand for eleven
-/// each; no name at all for all tasks.
-pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>> {
+/// The tasks of a list of names, in the order of the benchmarks: `glue` and `msgs` stand for those
+/// of a pipeline; no name at all for all of its tasks.
+pub fn select_tasks(names: &[String], rules: Rules) -> Result<Vec<&'static ClassificationTask>> {
     for name in names {
         if find_task(name).is_none() && !fine_tuned().any(|benchmark| benchmark.name() == name) {
             let benchmarks = fine_tuned().map(|benchmark| benchmark.name());
@@ -84,8 +84,9 @@ pub fn select_tasks(names: &[String]) -> Result<Vec<&'static ClassificationTask>
         }
     }
     let asked = |task: &&ClassificationTask| {
-        names.is_empty()
-            || names.iter().any(|name| name == task.name || name == task.benchmark.name())
+        let named = |wanted: &str| names.iter().any(|name| name == wanted);
+        let is_of_all = names.is_empty() || named(task.benchmark.name());
+        named(task.name) || (is_of_all && task.is_of(rules))
     };
     Ok(classification_tasks().filter(asked).collect())
 }
@@ -205,7 +206,7 @@ mod tests {
 
     fn select(names: &[&str]) -> Vec<&'static str> {
         let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-        select_tasks(&names).unwrap().iter().map(|task| task.name).collect()
+        select_tasks(&names, Rules::Year2024).unwrap().iter().map(|task| task.name).collect()
     }
 
     #[test]
@@ -215,8 +216,15 @@ mod tests {
             (select(&["glue"]).len(), select(&["msgs", "rte"]).len(), select(&[]).len()),
             (11, 12, 22)
         );
-        let error = select_tasks(&["rtee".to_owned()]).unwrap_err().to_string();
+        let error = select_tasks(&["rtee".to_owned()], Rules::Year2024).unwrap_err().to_string();
         assert_eq!(error, "--tasks rtee: there is no such task; did you mean `rte`?");
+        for rules in [Rules::Year2025, Rules::Year2026] {
+            let count = |names: &[&str]| {
+                let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+                select_tasks(&names, rules).unwrap().len()
+            };
+            assert_eq!((count(&["glue"]), count(&["glue", "cola"]), count(&["qnli"])), (7, 8, 1));
+        }
     }
 
     /// The tasks of each job of a folder with these files, and what was skipped.
@@ -236,8 +244,12 @@ mod tests {
             std::fs::write(folder.path().join(file), item(0) + &item(1)).unwrap();
         }
         let names: Vec<String> = tasks.iter().map(|name| name.to_string()).collect();
-        let found =
-            Jobs::read(folder.path(), &select_tasks(&names).unwrap(), rules, !tasks.is_empty());
+        let found = Jobs::read(
+            folder.path(),
+            &select_tasks(&names, rules).unwrap(),
+            rules,
+            !tasks.is_empty(),
+        );
         let found = found.map_err(|error| error.to_string())?;
         let tasks =
             |job: &Job| job.validation.iter().map(|questions| questions.task.name).collect();
@@ -259,6 +271,7 @@ mod tests {
         assert_eq!(jobs(&MNLI, &[], Rules::Year2023).unwrap().0, [["mnli"], ["mnli-mm"]]);
         assert_eq!(jobs(&MNLI, &["mnli-mm"], Rules::Year2023).unwrap().0, [["mnli-mm"]]);
         assert_eq!(jobs(&MNLI[..2], &["mnli"], Rules::Year2024).unwrap().0, [["mnli"]]);
+        assert_eq!(jobs(&MNLI, &[], Rules::Year2026).unwrap().0, [["mnli"]]);
     }
 
     #[test]
@@ -299,8 +312,8 @@ mod tests {
         write("mnli-mm.valid.jsonl", &item[..20]);
         let read = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-            Jobs::read(folder.path(), &select_tasks(&names).unwrap(), Rules::Year2024, true)
-                .unwrap()
+            let rules = Rules::Year2024;
+            Jobs::read(folder.path(), &select_tasks(&names, rules).unwrap(), rules, true).unwrap()
         };
         let found = read(&["cola", "mnli"]);
         assert_eq!(

@@ -1,9 +1,12 @@
 //! Language models as classifiers, on the tasks of (Super)GLUE and MSGS.
 
+#[cfg(test)]
+mod golden;
 mod items;
 pub mod jobs;
 mod listener;
 pub mod result;
+pub mod subject;
 pub mod summary;
 pub mod tuner;
 
@@ -16,8 +19,9 @@ use report::Table;
 use serde_json::Value;
 
 use self::jobs::{Jobs, select_tasks};
+use self::subject::FinetuneSubject;
 use self::summary::ModelResults;
-use self::tuner::{FinetuneSubject, Tuner};
+use self::tuner::Tuner;
 use crate::error::{Context, Result, wrong_usage};
 use crate::evaluation::results::{claim, distinct};
 use crate::failures::Failures;
@@ -34,7 +38,7 @@ pub struct FinetuneJob {
     pub models: Vec<PathBuf>,
     /// Holds the tasks' files.
     pub data: PathBuf,
-    /// Names of tasks; `glue` and `msgs` stand for eleven each, none for all.
+    /// Names of tasks; `glue` and `msgs` stand for those of the recipe's pipeline, none for all.
     pub tasks: Vec<String>,
     /// The settings of every task.
     pub recipe: FinetuneRecipe,
@@ -73,12 +77,21 @@ pub fn finetune(
     outputs::check_no_model(&job.output)?;
     outputs::check_folder(&job.output, std::slice::from_ref(&job.data))?;
     let rules = job.recipe.rules;
-    let found = Jobs::read(&job.data, &select_tasks(&job.tasks)?, rules, !job.tasks.is_empty())?;
+    let tasks = select_tasks(&job.tasks, rules)?;
+    if job.keep {
+        job.recipe.require_savable(tasks.iter().copied())?;
+    }
+    let found = Jobs::read(&job.data, &tasks, rules, !job.tasks.is_empty())?;
     let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;
     skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
     let named = distinct(&job.models).into_iter().zip(&job.models);
-    let subjects = named.map(|(name, folder)| FinetuneSubject::open(name, folder, observer));
+    let open =
+        |(name, folder): (String, &PathBuf)| FinetuneSubject::open(name, folder, rules, observer);
+    let subjects = named.map(open);
     let subjects = subjects.collect::<Result<Vec<_>>>()?;
+    for subject in &subjects {
+        subject.check_head(&job.recipe, &tasks, observer)?;
+    }
     let device = device()?;
     // Weights that cannot be read end the work before anything is trained.
     for folder in &job.models {

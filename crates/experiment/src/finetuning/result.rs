@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use train::finetune::{Evaluation, FinetuneSettings};
 
 use super::jobs::Questions;
-use crate::error::{FileContext, Result};
+use crate::error::{FileContext, Result, refuse};
 use crate::files;
 use crate::machine::Machine;
 
@@ -52,6 +52,9 @@ pub struct FinetuneHistory {
     pub trained_on: String,
     /// Whose pipeline was followed.
     pub rules: Rules,
+    /// Hash of the language model's weights and configuration; not known of older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The settings of the training.
     pub settings: FinetuneSettings,
     /// The labels, in the order of the logits.
@@ -130,7 +133,18 @@ impl FinetuneResult {
 
     /// The result that a folder holds, if it follows from what has this fingerprint and is as it
     /// was written.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
     pub fn read(folder: &Path, fingerprint: &str) -> Result<Option<Self>> {
+        Self::read_if(folder, |found| found.fingerprint == fingerprint)
+    }
+
+    /// The result that a folder holds, if it `fits` and is as it was written.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read_if(folder: &Path, fits: impl Fn(&Self) -> bool) -> Result<Option<Self>> {
         let path = folder.join(RESULT);
         if ANSWERS.iter().any(|name| !folder.join(name).is_file()) {
             return Ok(None);
@@ -138,14 +152,28 @@ impl FinetuneResult {
         match fs::read(&path) {
             // A file that cannot be understood counts as none.
             Ok(bytes) => {
-                let found = serde_json::from_slice(&bytes).ok();
-                let found = found.filter(|found: &Self| found.fingerprint == fingerprint);
+                let found = serde_json::from_slice(&bytes).ok().filter(fits);
                 let Some(found) = found else { return Ok(None) };
                 let is_whole = found.checksum == found.checksum_in(folder)?;
                 Ok(is_whole.then_some(found))
             }
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause).at("read", &path),
+        }
+    }
+
+    /// The labels that a folder's answers name, one for each validation item.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no table of answers.
+    pub fn labels(folder: &Path) -> Result<Vec<u32>> {
+        let path = folder.join(ANSWERS[0]);
+        let text = fs::read_to_string(&path).at("read", &path)?;
+        let label = |line: &str| line.split_once('\t')?.1.parse().ok();
+        let labels: Option<Vec<u32>> = text.lines().skip(1).map(label).collect();
+        match labels {
+            Some(labels) => Ok(labels),
+            None => refuse(format_args!("{} is no table of answers", path.display())),
         }
     }
 

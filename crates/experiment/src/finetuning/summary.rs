@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use eval::classification::{classification_tasks, tasks_of};
+use eval::classification::{ClassificationTask, classification_tasks, tasks_of};
 use eval::statistics::Spread;
 use eval::{BENCHMARKS, Benchmark, BenchmarkResult, Rules, TaskResult};
 use report::format::NOTHING;
@@ -77,7 +77,7 @@ pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, failures: &F
     let heads = models.iter().map(|model| model.name.as_str());
     let mut table = ScoreTable::new(&[("task", Align::Left), ("metric", Align::Left)], heads);
     for &benchmark in BENCHMARKS {
-        let mut count = 0;
+        let mut tasks = Vec::new();
         for task in tasks_of(benchmark) {
             let scores = |model: &ModelResults| -> Vec<f64> {
                 model.scores(task.name, all_rows).iter().map(|result| result.score).collect()
@@ -88,29 +88,36 @@ pub fn table(models: &[ModelResults], rules: Rules, all_rows: bool, failures: &F
             let shown = |model| failed(model).or_else(|| Some(text(Some(spread(&scores(model))?))));
             let cells: Vec<Option<String>> = models.iter().map(shown).collect();
             if cells.iter().any(Option::is_some) {
-                count += 1;
+                tasks.push(task);
                 let cells = cells.into_iter().map(|cell| cell.unwrap_or(NOTHING.to_owned()));
                 table.row([task.name, task.metric.name()], cells);
             }
         }
-        if count > 0 {
+        if !tasks.is_empty() {
             let means = models.iter().map(|model| {
                 let failed = failures.mark(&model.name, benchmark.name(), None);
                 failed.unwrap_or_else(|| text(model.mean(benchmark, rules, all_rows)))
             });
-            table.row([mean_name(benchmark, count).as_str(), ""], means);
+            table.row([mean_name(benchmark, &tasks, rules).as_str(), ""], means);
         }
     }
     table.into_table()
 }
 
-/// The papers' SuperGLUE is the mean of all eleven tasks, and of nothing less.
-fn mean_name(benchmark: &dyn Benchmark, tasks: usize) -> String {
-    let (all, title) = (tasks_of(benchmark).len(), benchmark.title());
-    match tasks {
+/// The papers' SuperGLUE is the mean of all eleven tasks, and of nothing less; the challenge's GLUE
+/// that of all seven.
+fn mean_name(benchmark: &dyn Benchmark, tasks: &[&ClassificationTask], rules: Rules) -> String {
+    let all: Vec<_> = tasks_of(benchmark).iter().filter(|task| task.is_of(rules)).collect();
+    let (count, title) = (tasks.len(), benchmark.title());
+    match count {
         1 => format!("mean of 1 task of {title}"),
-        _ if tasks == all => format!("{}, the mean of all {all}", benchmark.mean_title()),
-        _ => format!("mean of {tasks} tasks of {title}"),
+        _ if tasks == all && rules.score_texts() => {
+            format!("{}, the mean of all {count}", benchmark.mean_title())
+        }
+        _ if tasks == all => {
+            format!("{title} of {}, the mean of all {count}", rules.name())
+        }
+        _ => format!("mean of {count} tasks of {title}"),
     }
 }
 
@@ -152,7 +159,7 @@ pub fn to_json(
 
 #[cfg(test)]
 mod tests {
-    use eval::classification::{find_task, task_result};
+    use eval::classification::{CHALLENGE_GLUE, find_task, task_result};
     use eval::{Glue, Prediction};
     use train::finetune::FinetuneSettings;
 
@@ -167,6 +174,7 @@ mod tests {
         let course = FinetuneHistory {
             trained_on: task.to_owned(),
             rules: Rules::Year2024,
+            model: None,
             settings: FinetuneSettings::default(),
             labels: vec![0, 1],
             training_items: 2,
@@ -231,6 +239,15 @@ mod tests {
         assert_eq!(last(&all), "SuperGLUE, the mean of all 11 50.0");
         assert_eq!(last(&all[1..]), "mean of 10 tasks of (Super)GLUE 50.0");
         assert_eq!(last(&[("main_verb_control", 0.5)]), "mean of 1 task of MSGS 50.0");
+        let seven: Vec<(&str, f64)> = CHALLENGE_GLUE.iter().map(|task| (*task, 0.5)).collect();
+        let of_2026 = |tasks: &[(&str, f64)]| {
+            let models = [model("a", &[tasks])];
+            let text = table(&models, Rules::Year2026, false, &Failures::default()).to_text();
+            text.lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of_2026(&seven), "(Super)GLUE of 2026, the mean of all 7 50.0");
+        let other = [&seven[1..], &[("cola", 0.5)]].concat();
+        assert_eq!(of_2026(&other), "mean of 7 tasks of (Super)GLUE 50.0");
     }
 
     #[test]

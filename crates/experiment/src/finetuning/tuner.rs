@@ -3,12 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corpus::Tokenizer;
 use corpus::tokenizer::Role;
 use engine::Device;
-use eval::classification::{
-    Around, MAX_LENGTH, SpecialTokens, predictions, score, selection_metric,
-};
+use eval::classification::{SpecialTokens, predictions, score, selection_metric};
 use eval::{Metric, Prediction, Rules};
 use model::{Classifier, hugging_face};
 use serde_json::{Value, json};
@@ -18,88 +15,15 @@ use super::items::JobItems;
 use super::jobs::{Job, Questions};
 use super::listener::FinetuneLog;
 use super::result::{FinetuneHistory, FinetuneResult, MODEL, clear};
+use super::subject::FinetuneSubject;
 use crate::error::{ExperimentError, Result};
 use crate::failures::Part;
 use crate::identity;
 use crate::machine::Machine;
 use crate::observer::Observer;
+use crate::position_heads;
 use crate::recipe::FinetuneRecipe;
 use crate::stage::Stage;
-use crate::{position_heads, tokenizers, verify};
-
-/// A language model that is to be fine-tuned.
-pub struct FinetuneSubject {
-    /// A short name, for messages and folders.
-    pub name: String,
-    folder: PathBuf,
-    tokenizer: Tokenizer,
-    /// What stands around texts: nothing where its classifier reads from left to right, as in
-    /// the pipelines.
-    special_tokens: SpecialTokens,
-    /// Everything in the folder that decides.
-    weights: Value,
-    max_length: usize,
-    vocab_size: usize,
-}
-
-impl FinetuneSubject {
-    /// Looks at a Hugging Face folder, which must have a tokenizer.
-    pub fn open(name: String, folder: &Path, observer: &dyn Observer) -> Result<Self> {
-        verify::model_folder(folder)?;
-        let config = hugging_face::load_any_config(folder)?;
-        let tokenizer = Tokenizer::from_folder(folder)?;
-        let family = config.architecture;
-        let (tokenizer, special_tokens) =
-            match (family.classifies_both_ways(), family.is_encoder_decoder()) {
-                (false, _) => (tokenizer, SpecialTokens::default()),
-                (true, false) => with_ends(&tokenizer)?,
-                (true, true) => {
-                    let special_tokens = with_end(&tokenizer)?;
-                    (tokenizer, special_tokens)
-                }
-            };
-        Ok(Self {
-            name,
-            folder: folder.to_owned(),
-            tokenizer,
-            special_tokens,
-            weights: identity::model(folder, observer)?,
-            max_length: config.max_positions.min(MAX_LENGTH),
-            vocab_size: config.vocab_size,
-        })
-    }
-}
-
-/// The tokenizer of a masked model, and what it puts around texts.
-pub(super) fn with_ends(tokenizer: &Tokenizer) -> Result<(Tokenizer, SpecialTokens)> {
-    let tokenizer = tokenizer.of_masked_model()?;
-    let special_tokens = own_special_tokens(&tokenizer)?;
-    Ok((tokenizer, special_tokens))
-}
-
-/// What an encoder-decoder's tokenizer puts around texts: by itself, or else the token that ends
-/// texts behind each.
-fn with_end(tokenizer: &Tokenizer) -> Result<SpecialTokens> {
-    let own = own_special_tokens(tokenizer)?;
-    if own != SpecialTokens::default() {
-        return Ok(own);
-    }
-    let end = vec![tokenizers::encoder_decoder_end(tokenizer)?];
-    let single = Around { after: end.clone(), ..Around::default() };
-    Ok(SpecialTokens { pair: Around { between: end, ..single.clone() }, single })
-}
-
-/// What a tokenizer puts around one text and around two.
-fn own_special_tokens(tokenizer: &Tokenizer) -> Result<SpecialTokens> {
-    let around = |pair| {
-        tokenizer.tokens_around(pair).map(|[before, between, after]| Around {
-            before,
-            between,
-            after,
-        })
-    };
-    Ok(SpecialTokens { single: around(false)?, pair: around(true)? })
-}
 
 /// How fine-tunings are done.
 pub struct Tuner<'a> {
@@ -159,16 +83,14 @@ impl Tuner<'_> {
             return Err(ExperimentError::Interrupted);
         }
         places.iter().try_for_each(|place| clear(place))?;
-        let tokenizer = tokenizers::of_rules(rules, &subject.tokenizer)?;
-        let (max_length, vocab_size) = (subject.max_length, subject.vocab_size);
-        let items =
-            JobItems::new(job, &tokenizer, &subject.special_tokens, max_length, vocab_size)?;
-        let mut log =
-            FinetuneLog::new(&label, items.training.tokens(), selection(&items), self.observer);
-        let finetuned = self.finetune(subject, &items, &settings, &mut log)?;
+        let items = subject.items(job, rules, settings.max_length)?;
+        let (tokens, metric) = (items.training.tokens(), self.selection(job, &items));
+        let mut log = FinetuneLog::new(&label, tokens, metric, self.observer);
+        let finetuned = self.finetune(subject, job, &items, &settings, &mut log)?;
         let course = FinetuneHistory {
             trained_on: job.task().name.to_owned(),
             rules,
+            model: subject.weights["weights"].as_str().map(str::to_owned),
             settings,
             labels: items.labels.values().to_vec(),
             training_items: items.training.examples.len(),
@@ -185,7 +107,9 @@ impl Tuner<'_> {
         };
         let answers = answers(&items, &finetuned)?;
         if self.keep {
-            save(subject, finetuned.classifier, &course.labels, &places[0].join(MODEL))?;
+            let max_length = subject.positions.min(course.settings.max_length);
+            let place = places[0].join(MODEL);
+            save(subject, finetuned.classifier, &course.labels, max_length, &place)?;
         }
         let mut results = Vec::new();
         for (index, place) in places.iter().enumerate() {
@@ -217,16 +141,18 @@ impl Tuner<'_> {
     fn finetune(
         &self,
         subject: &FinetuneSubject,
+        job: &Job,
         items: &JobItems,
         settings: &FinetuneSettings,
         log: &mut FinetuneLog<'_>,
     ) -> Result<Finetuned> {
         let model = hugging_face::load_any(&subject.folder, &self.device)?;
         let model = position_heads::settle(&subject.folder, model, self.observer)?;
-        let classifier = Classifier::from_model(&model, items.labels.count(), settings.seed)?;
+        let (labels, head) = (items.labels.count(), settings.head_kind());
+        let classifier = Classifier::with_head(&model, labels, head, settings.seed)?;
         // The classifier has a copy of what it needs.
         drop(model);
-        let (gold, metric) = (items.validation[0].classes(), selection(items));
+        let (gold, metric) = (items.validation[0].classes(), self.selection(job, items));
         let select =
             |predicted: &[u32]| score(metric, gold.iter().copied().zip(predicted.iter().copied()));
         let run = Finetune {
@@ -242,6 +168,11 @@ impl Tuner<'_> {
         }
         Ok(finetuned)
     }
+
+    /// What chooses the weights.
+    fn selection(&self, job: &Job, items: &JobItems) -> Metric {
+        selection_metric(job.task(), items.labels.count(), self.recipe.rules)
+    }
 }
 
 /// Where the results of a job are, one place for each of its sets.
@@ -255,11 +186,6 @@ fn places(job: &Job, folder: &Path, seed: u64) -> Vec<PathBuf> {
 fn read_all(places: &[PathBuf], fingerprint: &str) -> Result<Option<Vec<FinetuneResult>>> {
     let found = places.iter().map(|place| FinetuneResult::read(place, fingerprint));
     Ok(found.collect::<Result<Vec<_>>>()?.into_iter().collect())
-}
-
-/// What chooses the weights.
-fn selection(items: &JobItems) -> Metric {
-    selection_metric(items.labels.count())
 }
 
 /// A hash of everything that the results follow from.
@@ -308,12 +234,13 @@ fn save(
     subject: &FinetuneSubject,
     classifier: Classifier,
     labels: &[u32],
+    max_length: usize,
     folder: &Path,
 ) -> Result<()> {
     let classifier = classifier.with_labels(labels.iter().map(u32::to_string).collect())?;
     let padding = subject.tokenizer.role_id(Role::Padding);
     hugging_face::save_classifier(&classifier, padding, folder)?;
-    Ok(subject.tokenizer.save_folder(folder, subject.max_length)?)
+    Ok(subject.tokenizer.save_folder(folder, max_length)?)
 }
 
 fn closing_note(results: &[FinetuneResult]) -> String {

@@ -1,4 +1,4 @@
-//! Recipes of fine-tuning: the settings of every task of (Super)GLUE and MSGS. Four are part of the
+//! Recipes of fine-tuning: the settings of every task of (Super)GLUE and MSGS. Six are part of the
 //! program.
 
 use std::collections::BTreeMap;
@@ -9,18 +9,21 @@ use eval::classification::{ClassificationTask, classification_tasks, find_task};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use toml::{Table, Value};
-use train::finetune::FinetuneSettings;
+use train::finetune::{ClassifierHead, FinetuneSettings};
 
 use super::check::fault;
 use super::decode::decode;
 use super::document::Document;
 use super::error::{Fault, RecipeError, join, suggestion};
+use crate::error::{Context, wrong_usage};
 use eval::Rules;
 
 /// Name, place in the repository and text of the recipes that are part of the program.
-const EMBEDDED: [(&str, &str, &str); 4] = [
+const EMBEDDED: [(&str, &str, &str); 6] = [
     ("2023", "recipes/finetune/2023.toml", include_str!("../../../../recipes/finetune/2023.toml")),
     ("2024", "recipes/finetune/2024.toml", include_str!("../../../../recipes/finetune/2024.toml")),
+    ("2025", "recipes/finetune/2025.toml", include_str!("../../../../recipes/finetune/2025.toml")),
+    ("2026", "recipes/finetune/2026.toml", include_str!("../../../../recipes/finetune/2026.toml")),
     (
         "babyllama-1",
         "recipes/finetune/babyllama-1.toml",
@@ -37,7 +40,8 @@ const EMBEDDED: [(&str, &str, &str); 4] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinetuneRecipe {
     /// By 2023 MNLI-mm is a task like any other and text is not normalised; by 2024 the model
-    /// fine-tuned for MNLI answers it.
+    /// fine-tuned for MNLI answers it. By 2025 and 2026 texts have the special tokens of the
+    /// model's own tokenizer.
     pub rules: Rules,
     default: FinetuneSettings,
     /// Settings of the tasks that have a table; those of MNLI-mm count only by the rules of 2023.
@@ -92,6 +96,41 @@ impl FinetuneRecipe {
             tasks.insert(name.clone(), settings(&merged).map_err(|fault| fault.within(&key))?);
         }
         Ok(Self { rules: tables.rules, default, tasks })
+    }
+
+    /// Refuses a pipeline whose scores do not stand beside those of all benchmarks.
+    ///
+    /// # Errors
+    /// When the rules are those of 2025 or 2026.
+    pub fn require_all_benchmarks(&self) -> crate::Result<()> {
+        match self.rules.score_texts() {
+            true => Ok(()),
+            false => wrong_usage(format_args!(
+                "--recipe: the rules of {} are for finetune and evaluate challenge",
+                self.rules.name()
+            ))
+            .advise("give a recipe of 2023 or 2024"),
+        }
+    }
+
+    /// Refuses to keep classifiers that no class of transformers can load.
+    ///
+    /// # Errors
+    /// When one of the tasks has a head that is not of the model's family.
+    pub fn require_savable<'a>(
+        &self,
+        mut tasks: impl Iterator<Item = &'a ClassificationTask>,
+    ) -> crate::Result<()> {
+        let is_own =
+            |task: &&ClassificationTask| self.settings(task).head != ClassifierHead::Family;
+        match tasks.find(is_own) {
+            Some(task) => wrong_usage(format_args!(
+                "--keep: no class of transformers has the head of {} that the recipe asks for",
+                task.name
+            ))
+            .advise("leave out --keep, or set default.head=family"),
+            None => Ok(()),
+        }
     }
 
     /// The settings of a task.
@@ -155,6 +194,23 @@ mod tests {
         assert!(new.tasks.is_empty() && old.tasks.is_empty());
         assert_eq!(load("babyllama-1", &[]).default, old.default);
         assert_eq!(load("babyllama-2", &[]).default, new.default);
+    }
+
+    #[test]
+    fn the_recipes_of_the_challenge_differ_in_the_token_alone() {
+        let [old, new] = ["2025", "2026"].map(|year| load(year, &[]));
+        assert_eq!((old.rules, new.rules), (Rules::Year2025, Rules::Year2026));
+        let head = ClassifierHead::PerceptronFirstToken;
+        assert_eq!(old.default, FinetuneSettings { head, ..new.default.clone() });
+        let of = |task| {
+            let settings = settings_of(&new, task);
+            (settings.batch_size, settings.epochs, settings.head)
+        };
+        let head = ClassifierHead::PerceptronLastToken;
+        assert_eq!(
+            ["rte", "boolq", "multirc", "wsc"].map(of),
+            [(32, 10.0, head), (16, 10.0, head), (16, 10.0, head), (32, 30.0, head)]
+        );
     }
 
     #[test]
@@ -275,7 +331,7 @@ mod tests {
             refused("[tasks.rte]\nbatch_size = 0")
                 .starts_with(":2: `tasks.rte.batch_size` is 0; it must be")
         );
-        assert!(refused("[default]\nschedule = 'cubic'").contains("choices: cosine, linear"));
+        assert!(refused("[default]\nschedule = 'cubic'").contains("choices: cosine, cosine_with"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use corpus::TokenizerSettings;
 use documented::DocumentedFields;
 use engine::Arithmetic;
 use eval::Rules;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Words of the built-in corpus when the recipe does not state them.
 const BUILTIN_WORDS: usize = 300_000;
@@ -247,6 +247,7 @@ pub struct EvaluateSection {
     /// pairs for the built-in corpus, and none for other text.
     pub blimp: Option<Vec<Source>>,
     /// Whose evaluation pipeline scores the minimal pairs.
+    #[serde(deserialize_with = "rules_of_texts")]
     pub rules: Rules,
     /// Groups of models to score as one, by the mean of their logits.
     pub ensembles: Vec<Vec<String>>,
@@ -255,6 +256,21 @@ pub struct EvaluateSection {
     /// serve as teachers. `seeds` of a model makes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, Vec<String>>,
+}
+
+/// Rules by which texts are scored.
+fn rules_of_texts<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Rules, D::Error> {
+    #[derive(Deserialize)]
+    enum OfTexts {
+        #[serde(rename = "2023")]
+        Year2023,
+        #[serde(rename = "2024")]
+        Year2024,
+    }
+    OfTexts::deserialize(deserializer).map(|rules| match rules {
+        OfTexts::Year2023 => Rules::Year2023,
+        OfTexts::Year2024 => Rules::Year2024,
+    })
 }
 
 impl Default for EvaluateSection {

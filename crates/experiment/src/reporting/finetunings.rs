@@ -25,9 +25,12 @@ pub(super) fn curves(models: &[(&str, &ModelScores)], palette: &Palette) -> Vec<
 }
 
 fn of_task(task: &str, courses: &[(&str, &FinetuneHistory)], palette: &Palette) -> Vec<Curves> {
-    let metric = courses.first().map(|(_, course)| selection_metric(course.labels.len()));
+    let known = find_task(task);
+    let metric = known
+        .zip(courses.first())
+        .map(|(known, (_, course))| selection_metric(known, course.labels.len(), course.rules));
     let metric = metric.map_or("metric", |metric| metric.name());
-    let title = find_task(task).map_or(task, |known| known.name);
+    let title = known.map_or(task, |known| known.name);
     let of = |value: &dyn Fn(&Evaluation) -> f64| -> Vec<OfModel> {
         let with_points = courses.iter().filter(|(_, course)| !course.history.is_empty());
         let of_model = |(model, course): &(&str, &FinetuneHistory)| {

@@ -380,6 +380,15 @@ impl ModelConfig {
         }
     }
 
+    /// How many tokens the model can read at most, of texts longer than those of its training too:
+    /// any number with rotary positions.
+    pub fn longest_readable(&self) -> usize {
+        match self.architecture.has_rope_theta() || self.architecture.has_rotary_dim() {
+            true => usize::MAX,
+            false => self.max_positions,
+        }
+    }
+
     /// Checks that token ids are in the vocabulary and that there are not more of them than
     /// positions.
     pub(crate) fn check_sequence(&self, ids: &[u32]) -> Result<(), ModelError> {

@@ -29,7 +29,7 @@ mod ltg;
 mod opt;
 mod qwen3;
 mod roberta;
-mod segments;
+pub(crate) mod segments;
 mod switch;
 mod t5;
 

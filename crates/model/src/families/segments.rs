@@ -9,7 +9,7 @@ use engine::{Layout, Role, Segment};
 use super::ModelConfig;
 
 /// `NAME.weight` `[rows, columns]` and `NAME.bias`.
-pub(super) fn linear(layout: &mut Layout, name: &str, rows: usize, columns: usize) -> Linear {
+pub(crate) fn linear(layout: &mut Layout, name: &str, rows: usize, columns: usize) -> Linear {
     fused(layout, &[name.to_owned()], rows, columns)
 }
 

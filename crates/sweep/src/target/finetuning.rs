@@ -6,7 +6,8 @@ use std::sync::Arc;
 use engine::Device;
 use eval::classification::find_task;
 use experiment::finetuning::jobs::{Jobs, select_tasks};
-use experiment::finetuning::tuner::{FinetuneSubject, Tuner};
+use experiment::finetuning::subject::FinetuneSubject;
+use experiment::finetuning::tuner::Tuner;
 use experiment::recipe::FinetuneRecipe;
 use experiment::{ExperimentError, Observer, Silent, files};
 
@@ -45,9 +46,10 @@ impl FinetuneTarget {
 impl Target for FinetuneTarget {
     fn check_inputs(&self) -> Result<()> {
         let recipe = FinetuneRecipe::load(&self.base, &self.set)?;
-        let tasks = select_tasks(std::slice::from_ref(&self.task))?;
-        Jobs::read(&self.data, &tasks, recipe.rules, true)?.require_any(&self.data)?;
-        FinetuneSubject::open(self.task.clone(), &self.model, &Silent)?;
+        let rules = recipe.rules;
+        let tasks = select_tasks(std::slice::from_ref(&self.task), rules)?;
+        Jobs::read(&self.data, &tasks, rules, true)?.require_any(&self.data)?;
+        FinetuneSubject::open(self.task.clone(), &self.model, rules, &Silent)?;
         Ok(())
     }
 
@@ -74,14 +76,15 @@ impl Target for FinetuneTarget {
         observer: &dyn Observer,
     ) -> Result<Measured> {
         let recipe = self.recipe(assignment)?;
-        let tasks = select_tasks(std::slice::from_ref(&self.task))?;
-        let found = Jobs::read(&self.data, &tasks, recipe.rules, true)?;
+        let rules = recipe.rules;
+        let tasks = select_tasks(std::slice::from_ref(&self.task), rules)?;
+        let found = Jobs::read(&self.data, &tasks, rules, true)?;
         let found = found.require_any(&self.data)?;
         let Some(job) = found.jobs.first() else {
             return refuse(format_args!("{} has no files of `{}`", self.data.display(), self.task));
         };
         let name = self.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let subject = FinetuneSubject::open(name, &self.model, observer)?;
+        let subject = FinetuneSubject::open(name, &self.model, rules, observer)?;
         let device = self.device.clone();
         let tuner = Tuner { recipe: &recipe, max_steps: None, keep: false, device, observer };
         files::make_folder(folder)?;

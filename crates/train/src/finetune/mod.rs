@@ -13,7 +13,7 @@ pub use early_stopping::{EarlyStopping, Observation};
 pub use events::{Evaluation, FinetuneEvent, FinetuneListener, FinetuneStep, Silent};
 pub use predict::{predict, predicted_labels};
 pub use run::{Finetune, Finetuned};
-pub use settings::FinetuneSettings;
+pub use settings::{ClassifierHead, FinetuneSettings};
 pub use step::{ClassifierTrainer, StepResult};
 
 use model::Classifier;

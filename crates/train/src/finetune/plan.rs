@@ -9,6 +9,7 @@ pub(super) struct ExamplePlan {
     seed: u64,
     count: usize,
     batch_size: usize,
+    drop_last: bool,
     pub total_steps: u64,
     /// The last epoch for which an order of the examples was made, with that order.
     order: Option<(u64, Vec<u32>)>,
@@ -19,8 +20,8 @@ impl ExamplePlan {
     /// holds what is left, and part of an epoch is whole steps, rounded up. Its rounding is part
     /// of that: 1.1 epochs of 100 steps are a little more than 110 in `f64`, and so 111 steps.
     pub(super) fn new(settings: &FinetuneSettings, count: usize) -> Self {
-        let (seed, batch_size) = (settings.seed, settings.batch_size);
-        let mut plan = Self { seed, count, batch_size, total_steps: 0, order: None };
+        let FinetuneSettings { seed, batch_size, drop_last, .. } = *settings;
+        let mut plan = Self { seed, count, batch_size, drop_last, total_steps: 0, order: None };
         plan.total_steps = match settings.max_steps {
             0 => (settings.epochs * plan.steps_per_epoch() as f64).ceil() as u64,
             steps => steps,
@@ -28,8 +29,12 @@ impl ExamplePlan {
         plan
     }
 
+    /// At least one: fewer examples than a batch are one.
     pub(super) fn steps_per_epoch(&self) -> u64 {
-        self.count.div_ceil(self.batch_size) as u64
+        match self.drop_last {
+            true => (self.count / self.batch_size).max(1) as u64,
+            false => self.count.div_ceil(self.batch_size) as u64,
+        }
     }
 
     /// Epochs that `steps` steps make.

@@ -113,14 +113,14 @@ impl<'a> Finetune<'a> {
     fn prepare(self) -> FinetuneState<'a> {
         let settings = self.settings;
         let plan = ExamplePlan::new(settings, self.training.len());
-        let (rate, warmup_steps) = (settings.learning_rate, settings.warmup_steps);
+        let (rate, total_steps) = (settings.learning_rate, plan.total_steps);
+        let warmup_steps = match settings.warmup_steps {
+            0 => (settings.warmup_ratio * total_steps as f64) as u64,
+            steps => steps,
+        };
+        let schedule = Schedule::with_warmup(settings.schedule, rate, warmup_steps, total_steps);
         FinetuneState {
-            schedule: Schedule::with_warmup(
-                settings.schedule,
-                rate,
-                warmup_steps,
-                plan.total_steps,
-            ),
+            schedule: schedule.down_to(settings.min_learning_rate_ratio),
             plan,
             trainer: ClassifierTrainer::new(self.classifier, settings),
             training: self.training,

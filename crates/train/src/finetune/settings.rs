@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use model::{HeadKind, PooledToken, Pooling};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::optimizers::{OptimizerKind, OptimizerSettings};
-use crate::settings::{DecaySchedule, ScheduleKind, SettingError, rules};
+use crate::settings::{
+    DecaySchedule, MIN_LEARNING_RATE_RATIO, ScheduleKind, SettingError, require, rules,
+};
 
 /// How a classifier is fine-tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,10 +20,19 @@ pub struct FinetuneSettings {
     pub schedule: ScheduleKind,
     /// Steps during which the learning rate rises linearly from zero; `constant` has none.
     pub warmup_steps: u64,
+    /// Warm-up as a share of all steps, rounded down; used only when `warmup_steps` is 0.
+    #[serde(skip_serializing_if = "is_default")]
+    pub warmup_ratio: f64,
+    /// The lowest rate of `cosine_with_min_lr` as a share of the highest.
+    #[serde(skip_serializing_if = "is_default_min_ratio")]
+    pub min_learning_rate_ratio: f64,
     /// Weight decay of matrices and embeddings.
     pub weight_decay: f64,
     /// Whether normalisation gains are decayed too, as transformers before 4.39 did for LLaMA.
     pub decay_norms: bool,
+    /// Whether biases are decayed too.
+    #[serde(skip_serializing_if = "is_default")]
+    pub decay_biases: bool,
     /// What turns gradients into updates.
     pub optimizer: OptimizerKind,
     /// Decay of the average of gradients.
@@ -33,6 +45,19 @@ pub struct FinetuneSettings {
     pub max_grad_norm: f64,
     /// Examples per optimizer step; an epoch's last batch holds what is left.
     pub batch_size: usize,
+    /// Whether an epoch leaves out the examples that fill no whole batch.
+    #[serde(skip_serializing_if = "is_default")]
+    pub drop_last: bool,
+    /// Tokens that are read of an example at most, special ones included; fewer where the model
+    /// has fewer positions.
+    #[serde(skip_serializing_if = "is_default_max_length")]
+    pub max_length: usize,
+    /// The head of the classifier.
+    #[serde(skip_serializing_if = "is_default")]
+    pub head: ClassifierHead,
+    /// Dropout before the last layer of a head of two layers.
+    #[serde(skip_serializing_if = "is_default_head_dropout")]
+    pub head_dropout: f32,
     /// Passes over the training examples, at most where there is early stopping.
     pub epochs: f64,
     /// Train for this many optimizer steps instead of `epochs`, however many epochs that is; 0
@@ -55,20 +80,64 @@ pub struct FinetuneSettings {
     pub optimizer_options: BTreeMap<String, f64>,
 }
 
+/// The head of a classifier in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassifierHead {
+    /// That of transformers' class of the model's family.
+    #[default]
+    Family,
+    /// Two layers on the state of the first token.
+    PerceptronFirstToken,
+    /// Two layers on the state of the last token.
+    PerceptronLastToken,
+}
+
+// Keys that were added later are left out at their defaults, so that older results stay valid.
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn is_default_min_ratio(ratio: &f64) -> bool {
+    *ratio == MIN_LEARNING_RATE_RATIO
+}
+
+fn is_default_max_length(length: &usize) -> bool {
+    *length == MAX_LENGTH
+}
+
+fn is_default_head_dropout(dropout: &f32) -> bool {
+    *dropout == HEAD_DROPOUT
+}
+
+/// Tokens that the pipelines of 2023 and 2024 read of an example at most.
+const MAX_LENGTH: usize = 128;
+
+/// Dropout in the head of the pipelines of 2025 and 2026.
+const HEAD_DROPOUT: f32 = 0.1;
+
 impl Default for FinetuneSettings {
     fn default() -> Self {
         Self {
             learning_rate: 5e-5,
             schedule: ScheduleKind::Linear,
             warmup_steps: 0,
+            warmup_ratio: 0.0,
+            min_learning_rate_ratio: MIN_LEARNING_RATE_RATIO,
             weight_decay: 0.0,
             decay_norms: false,
+            decay_biases: false,
             optimizer: OptimizerKind::default(),
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
             batch_size: 64,
+            drop_last: false,
+            max_length: MAX_LENGTH,
+            head: ClassifierHead::default(),
+            head_dropout: HEAD_DROPOUT,
             epochs: 10.0,
             max_steps: 0,
             evaluate_every: 0,
@@ -90,6 +159,7 @@ impl From<&FinetuneSettings> for OptimizerSettings {
             highest_learning_rate: settings.learning_rate,
             cautious_decay: false,
             decay_norms: settings.decay_norms,
+            decay_biases: settings.decay_biases,
             beta1: settings.adam_beta1,
             beta2: settings.adam_beta2,
             epsilon: settings.adam_epsilon,
@@ -108,8 +178,24 @@ impl FinetuneSettings {
         rules::count("batch_size", self.batch_size)?;
         rules::epochs(self.epochs)?;
         rules::number("learning_rate", self.learning_rate)?;
+        rules::share("warmup_ratio", self.warmup_ratio)?;
+        rules::share("min_learning_rate_ratio", self.min_learning_rate_ratio)?;
+        rules::count("max_length", self.max_length)?;
+        let is_share = (0.0..1.0).contains(&self.head_dropout);
+        let rule = "it must be at least 0 and below 1";
+        require(is_share, "head_dropout", &self.head_dropout, rule)?;
         rules::number("early_stopping_threshold", self.early_stopping_threshold)?;
         OptimizerSettings::from(self).check()
+    }
+
+    /// The head that the classifier is to have.
+    pub fn head_kind(&self) -> HeadKind {
+        let of = |token| HeadKind::Perceptron(Pooling { token, dropout: self.head_dropout });
+        match self.head {
+            ClassifierHead::Family => HeadKind::Family,
+            ClassifierHead::PerceptronFirstToken => of(PooledToken::First),
+            ClassifierHead::PerceptronLastToken => of(PooledToken::Last),
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl Rule {
     }
 }
 
-/// Every segment of a model with its rule. Without groups, biases are never decayed and gains only
+/// Every segment of a model with its rule. Without groups, biases and gains are only decayed
 /// when asked.
 pub(super) fn assign(layout: &Layout, settings: &OptimizerSettings) -> Vec<Assigned> {
     assign_after(layout, settings, &[], 0)
@@ -165,6 +165,7 @@ fn rule(named: &NamedSegment, settings: &OptimizerSettings) -> Rule {
         | Role::Output
         | Role::Mixture => settings.weight_decay,
         Role::NormGain if settings.decay_norms => settings.weight_decay,
+        Role::Bias if settings.decay_biases => settings.weight_decay,
         Role::NormGain | Role::Bias => 0.0,
     };
     // What an optimizer does not take is not its group's either, but for learning rate and decay.

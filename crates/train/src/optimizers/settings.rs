@@ -28,6 +28,8 @@ pub struct OptimizerSettings {
     pub cautious_decay: bool,
     /// Whether normalisation gains are decayed too.
     pub decay_norms: bool,
+    /// Whether biases are decayed too.
+    pub decay_biases: bool,
     /// Decay of the average of gradients.
     pub beta1: f64,
     /// Decay of the average of squared gradients.

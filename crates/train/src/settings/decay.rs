@@ -65,6 +65,7 @@ pub(super) fn check(settings: &TrainSettings) -> Result<(), SettingError> {
     let falls = match settings.schedule {
         ScheduleKind::Constant | ScheduleKind::ConstantWithWarmup => false,
         ScheduleKind::WarmupStableDecay => settings.cooldown_share > 0.0,
+        ScheduleKind::CosineWithMinLr => settings.min_learning_rate_ratio < 1.0,
         ScheduleKind::Cosine | ScheduleKind::Linear | ScheduleKind::Cyclic => true,
     };
     let is_opposite = settings.weight_decay_schedule == DecaySchedule::Opposite;

@@ -81,6 +81,10 @@ pub struct TrainSettings {
     /// this), or `one_minus_square_root`, which falls faster at first.
     #[serde(skip_serializing_if = "is_default")]
     pub cooldown: Cooldown,
+    /// With `schedule = "cosine_with_min_lr"`: the lowest learning rate as a share of the highest;
+    /// left out, 0.1.
+    #[serde(skip_serializing_if = "is_default_min_ratio")]
+    pub min_learning_rate_ratio: f64,
     /// With `schedule = "cyclic"`: epochs of a cycle, in which the learning rate falls as half a
     /// cosine; left out, 1.
     #[serde(skip_serializing_if = "is_default_cycle")]
@@ -184,6 +188,9 @@ pub struct TrainSettings {
 /// The cooldown's share of all steps where none is stated.
 pub(crate) const COOLDOWN_SHARE: f64 = 0.2;
 
+/// The lowest learning rate as a share of the highest where none is stated.
+pub(crate) const MIN_LEARNING_RATE_RATIO: f64 = 0.1;
+
 /// Epochs of a cycle where none are stated.
 const CYCLE_EPOCHS: f64 = 1.0;
 
@@ -196,6 +203,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 fn is_default_cooldown_share(share: &f64) -> bool {
     *share == COOLDOWN_SHARE
+}
+
+fn is_default_min_ratio(ratio: &f64) -> bool {
+    *ratio == MIN_LEARNING_RATE_RATIO
 }
 
 fn is_default_cycle(epochs: &f64) -> bool {
@@ -220,6 +231,7 @@ impl Default for TrainSettings {
             warmup_ratio: 0.0,
             cooldown_share: COOLDOWN_SHARE,
             cooldown: Cooldown::default(),
+            min_learning_rate_ratio: MIN_LEARNING_RATE_RATIO,
             cycle_epochs: CYCLE_EPOCHS,
             weight_decay: 0.0,
             weight_decay_epochs: None,
@@ -290,6 +302,7 @@ impl From<&TrainSettings> for OptimizerSettings {
             highest_learning_rate: settings.learning_rate,
             cautious_decay: settings.cautious_decay,
             decay_norms: settings.decay_norms,
+            decay_biases: false,
             beta1: settings.adam_beta1,
             beta2: settings.adam_beta2,
             epsilon: settings.adam_epsilon,
@@ -345,6 +358,8 @@ pub enum Objective {
 pub enum ScheduleKind {
     /// Half a cosine down to zero.
     Cosine,
+    /// Half a cosine down to a share of the highest rate.
+    CosineWithMinLr,
     /// A straight line down to zero.
     Linear,
     /// A constant rate without warm-up, as transformers' schedule of that name.
@@ -403,6 +418,7 @@ fn check_one(settings: &TrainSettings) -> Result<(), SettingError> {
     rules::number("learning_rate", settings.learning_rate)?;
     rules::share("warmup_ratio", settings.warmup_ratio)?;
     rules::share("cooldown_share", settings.cooldown_share)?;
+    rules::share("min_learning_rate_ratio", settings.min_learning_rate_ratio)?;
     rules::positive("cycle_epochs", settings.cycle_epochs)?;
     decay::check(settings)?;
     rules::number("checkpoint_minutes", settings.checkpoint_minutes)?;

@@ -106,6 +106,9 @@ pub struct PhaseSettings {
     /// How the learning rate falls in the last `cooldown_share` of the phase's steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<Cooldown>,
+    /// The lowest rate of `cosine_with_min_lr` as a share of the highest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_learning_rate_ratio: Option<f64>,
     /// Epochs of a cycle of `cyclic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycle_epochs: Option<f64>,
@@ -156,6 +159,7 @@ impl PhaseSettings {
         set(&mut settings.schedule, &self.schedule);
         set(&mut settings.cooldown_share, &self.cooldown_share);
         set(&mut settings.cooldown, &self.cooldown);
+        set(&mut settings.min_learning_rate_ratio, &self.min_learning_rate_ratio);
         set(&mut settings.cycle_epochs, &self.cycle_epochs);
         set(&mut settings.warmup_steps, &self.warmup_steps);
         set(&mut settings.warmup_ratio, &self.warmup_ratio);
@@ -169,6 +173,7 @@ impl PhaseSettings {
             || self.schedule.is_some()
             || self.cooldown_share.is_some()
             || self.cooldown.is_some()
+            || self.min_learning_rate_ratio.is_some()
             || self.cycle_epochs.is_some()
             || self.warmup_steps.is_some()
             || self.warmup_ratio.is_some()

@@ -24,7 +24,8 @@ use crate::failures::{Failures, Part};
 use crate::files;
 use crate::finetuning::jobs::Jobs;
 use crate::finetuning::seeds;
-use crate::finetuning::tuner::{FinetuneSubject, Tuner};
+use crate::finetuning::subject::FinetuneSubject;
+use crate::finetuning::tuner::Tuner;
 use crate::identity;
 use crate::machine::Machine;
 use crate::observer::Observer;
@@ -295,7 +296,10 @@ impl<'a> Scoring<'a> {
         let (recipe, observer) = (&self.settings.finetuning, self.observer);
         let part = Part::whole(&self.scores.name, benchmark.name());
         let tasks: Vec<_> = tasks.iter().collect();
-        let open = || FinetuneSubject::open(self.scores.name.clone(), &subject.path, self.observer);
+        let open = || {
+            let (name, rules) = (self.scores.name.clone(), recipe.rules);
+            FinetuneSubject::open(name, &subject.path, rules, self.observer)
+        };
         let read = || {
             let jobs = Jobs::read(place, &tasks, recipe.rules, false)?;
             Ok((open()?, jobs.require_files(place)?))

@@ -166,8 +166,8 @@ fn shares(task: AnyTask, score: &AnyScore, year: ChallengeYear) -> Value {
             return json!({ "spr": score.self_paced / 100.0, "rt": score.eye_tracking / 100.0 });
         }
         AnyScore::Choices(score) => score,
-        // It takes all checkpoints together.
-        AnyScore::Aoa(_) => return Value::Null,
+        // They have no scores of single checkpoints.
+        AnyScore::Aoa(_) | AnyScore::Glue(_) => return Value::Null,
     };
     if section.starts_with("global_piqa") || section.starts_with("wug") {
         return json!({ section: score.score });

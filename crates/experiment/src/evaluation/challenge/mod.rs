@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod collected;
+mod glue;
 mod kept;
 mod report;
 mod scoring;
@@ -19,6 +20,7 @@ use train::settings::ChallengeTrack;
 
 pub use checkpoints::Revision;
 pub use collected::AnswerFile;
+pub use glue::GlueScore;
 pub(crate) use kept::{CHALLENGE, KeptScores};
 pub use report::ChallengeReport;
 pub(crate) use report::table;
@@ -34,6 +36,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::outputs;
 use checkpoints::{Checkpoints, fast_results};
+use glue::Glue;
 use scoring::{Scoring, suitable_backend};
 use task::AvailableTask;
 
@@ -52,6 +55,8 @@ pub struct ChallengeSettings {
     pub only: Vec<String>,
     /// The checkpoints of the model's training, if they are scored too.
     pub checkpoints: Option<CheckpointSettings>,
+    /// Holds the models' fine-tunings for GLUE, if their answers are collected.
+    pub finetuned: Option<PathBuf>,
     /// Gets a folder for each model; what is done there already is not done again.
     pub output: PathBuf,
 }
@@ -114,6 +119,7 @@ pub fn evaluate_challenge(
     }
     let checkpoints = checkpoints.map(|some| Checkpoints::find(some, aoa, settings, observer));
     let checkpoints = checkpoints.transpose()?;
+    let finetuned = finetuned(selection, settings, observer)?;
     let read = settings.read();
     outputs::check_no_model(&settings.output)?;
     outputs::check_folder(&settings.output, &read)?;
@@ -136,6 +142,8 @@ pub fn evaluate_challenge(
         let score = |some: &Checkpoints| some.score(&scoring, &device, &mut failures);
         let scored = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
         tasks.extend(scored.aoa);
+        let glue = finetuned.get(index).map(|found| found.write(folder));
+        tasks.extend(glue.transpose()?);
         let checkpoints = scored.tasks;
         let fast = fast_results(settings, &checkpoints);
         let answers = AnswerFile::write(folder, settings.year, backend, &tasks, fast.as_ref())?;
@@ -152,8 +160,23 @@ impl ChallengeSettings {
     fn read(&self) -> Vec<PathBuf> {
         let some = self.checkpoints.iter();
         let of_checkpoints = some.flat_map(|some| [some.folder.clone(), some.data.clone()]);
-        [self.data.clone()].into_iter().chain(of_checkpoints).collect()
+        let finetuned = self.finetuned.clone();
+        [self.data.clone()].into_iter().chain(of_checkpoints).chain(finetuned).collect()
     }
+}
+
+/// The fine-tunings of each model; none where they are not asked for.
+fn finetuned(
+    selection: &ModelSelection,
+    settings: &ChallengeSettings,
+    observer: &dyn Observer,
+) -> Result<Vec<Glue>> {
+    let Some(place) = &settings.finetuned else { return Ok(Vec::new()) };
+    if selection.ensemble {
+        return wrong_usage("--finetuned: an ensemble is not fine-tuned");
+    }
+    let find = |model: &PathBuf| Glue::find(place, model, settings.year, observer);
+    selection.folders.iter().map(find).collect()
 }
 
 /// Refuses to mix the scores of two years in one folder.
@@ -184,3 +207,6 @@ fn leaves_out(found: &AvailableTask, observer: &dyn Observer) -> bool {
 
 /// The folder of a finished model's results: the pipelines' name of its revision.
 const MAIN: &str = "main";
+
+/// The file with a task's answers, by the name that the pipelines give it.
+const PREDICTIONS: &str = "predictions.json";

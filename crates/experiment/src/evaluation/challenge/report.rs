@@ -3,6 +3,7 @@
 use ::report::{Align, ScoreTable, Table};
 use eval::challenge::ChallengeYear;
 use eval::challenge::reading::ReadingScore;
+use eval::classification::CHALLENGE_GLUE;
 use serde_json::{Value, json};
 
 use super::ChallengeOutcome;
@@ -55,31 +56,50 @@ pub(crate) fn table(
             continue;
         }
         let items = scores().flatten().next().map(|score| of_published(score, task, year));
-        let chance = format!("{:.1}", task.chance());
+        let chance = task.chance().map(|chance| format!("{chance:.1}")).unwrap_or_default();
         let cells = scores().zip(failed).map(|(score, failed)| {
             failed.or(score.map(|score| score.to_cell(task))).unwrap_or_else(nothing)
         });
         table.row([task.title(), items.as_deref().unwrap_or_default(), &chance], cells);
-        if let AnyTask::Reading = task {
-            for (part, of) in READING_PARTS {
-                let cells = scores().map(|score| match score {
-                    Some(AnyScore::Reading { score, .. }) => shown(of(score)),
-                    _ => nothing(),
-                });
-                table.row([part, "", ""], cells);
-            }
+        for part in parts(task) {
+            let cells = scores().map(|score| score.and_then(&part.of).map_or_else(nothing, shown));
+            table.row([&format!("of which {}", part.name), "", ""], cells);
         }
     }
     table.into_table()
 }
 
-/// A score that the score of the reading task is the mean of, and its name in the table.
-type ReadingPart = (&'static str, fn(&ReadingScore) -> f64);
+/// A score that the score of a task is the mean of.
+struct ScorePart {
+    name: &'static str,
+    of: Box<dyn Fn(&AnyScore) -> Option<f64>>,
+}
 
-const READING_PARTS: [ReadingPart; 2] = [
-    ("of which eye tracking", |score| score.eye_tracking),
-    ("of which self-paced", |score| score.self_paced),
-];
+/// The parts of a task that have rows of their own.
+fn parts(task: AnyTask) -> Vec<ScorePart> {
+    let reading = |name, of: fn(&ReadingScore) -> f64| ScorePart {
+        name,
+        of: Box::new(move |score| match score {
+            AnyScore::Reading { score, .. } => Some(of(score)),
+            _ => None,
+        }),
+    };
+    let glue = |name: &'static str| ScorePart {
+        name,
+        of: Box::new(move |score| match score {
+            AnyScore::Glue(score) => score.tasks.get(name).map(|share| 100.0 * share),
+            _ => None,
+        }),
+    };
+    match task {
+        AnyTask::Reading => vec![
+            reading("eye tracking", |score| score.eye_tracking),
+            reading("self-paced", |score| score.self_paced),
+        ],
+        AnyTask::Glue => CHALLENGE_GLUE.map(glue).into(),
+        AnyTask::Choices(_) | AnyTask::Aoa => Vec::new(),
+    }
+}
 
 /// How many items a score is of, and how many the published files have where that is another
 /// number.

@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(super) use self::aoa::AoaTask;
-use super::ChallengeSettings;
+use super::glue::GlueScore;
 use super::task::{AnyTask, AvailableTask};
 use super::tokenizer::FolderTokenizer;
+use super::{ChallengeSettings, PREDICTIONS};
 use crate::error::{ExperimentError, Result};
 use crate::evaluation::progress::ScoringProgress;
 use crate::evaluation::{LoadedModel, models, tokenizer};
@@ -40,8 +41,6 @@ const FORMAT: u32 = 1;
 const SCORE: &str = "score.json";
 /// The file with the score of every candidate, one question a line.
 const ANSWERS: &str = "answers.jsonl";
-/// The file with a task's answers, by the name that the pipelines give it.
-const PREDICTIONS: &str = "predictions.json";
 /// The pipelines' reports.
 const REPORT: &str = "best_temperature_report.txt";
 const READING_REPORT: &str = "report.txt";
@@ -64,6 +63,8 @@ pub enum AnyScore {
     },
     /// Of the ages at which words are acquired.
     Aoa(AoaScore),
+    /// Of a model that was fine-tuned for GLUE.
+    Glue(GlueScore),
 }
 
 impl AnyScore {
@@ -74,6 +75,7 @@ impl AnyScore {
             (Self::Choices(score), _) => score.score,
             (Self::Reading { score, .. }, _) => score.mean,
             (Self::Aoa(score), _) => 100.0 * score.score,
+            (Self::Glue(score), _) => 100.0 * score.glue,
         }
     }
 
@@ -93,6 +95,7 @@ impl AnyScore {
             Self::Choices(score) => score.items,
             Self::Reading { rows, .. } => *rows,
             Self::Aoa(score) => score.texts,
+            Self::Glue(score) => score.answers,
         }
     }
 
@@ -271,8 +274,8 @@ impl<'a> Scoring<'a> {
                 let mode = Some(self.settings.reading);
                 self.perform_by(found, mode, &files, |folder| self.read(data, folder))
             }
-            // It takes the checkpoints of a training.
-            AnyTask::Aoa => Ok(None),
+            // It takes the checkpoints of a training, or fine-tunings.
+            AnyTask::Aoa | AnyTask::Glue => Ok(None),
         }
     }
 

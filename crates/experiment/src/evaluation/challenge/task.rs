@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use eval::challenge::{ChallengeTask, ChallengeYear, TASKS};
+use eval::classification::CHALLENGE_GLUE;
+use eval::glue_items;
 
 use crate::error::{Context, FileContext, Result, refuse};
 use crate::observer::Observer;
@@ -16,6 +18,8 @@ pub enum AnyTask {
     Reading,
     /// Ages at which words are acquired, in the course of a training.
     Aoa,
+    /// (Super)GLUE, for which the model is fine-tuned by another command.
+    Glue,
 }
 
 /// The file of the reading task, in its folder.
@@ -26,17 +30,23 @@ pub(super) const AOA_FILES: [&str; 2] = ["cdi_childes.json", "cdi_human.csv"];
 
 /// All tasks, in the order in which they stand in tables and in the file of all answers.
 pub fn all_tasks() -> impl Iterator<Item = AnyTask> {
-    TASKS.iter().map(AnyTask::Choices).chain([AnyTask::Reading, AnyTask::Aoa])
+    TASKS.iter().map(AnyTask::Choices).chain([AnyTask::Reading, AnyTask::Aoa, AnyTask::Glue])
 }
 
 impl AnyTask {
-    /// The name of its folder of data.
+    /// The name of its folder of data, and of its scores.
     pub fn name(self) -> &'static str {
         match self {
             Self::Choices(task) => task.name,
             Self::Reading => "reading",
             Self::Aoa => "aoa",
+            Self::Glue => "glue",
         }
+    }
+
+    /// Whether it is scored from a folder of data.
+    pub fn has_data(self) -> bool {
+        !matches!(self, Self::Glue)
     }
 
     /// The name in tables.
@@ -45,6 +55,7 @@ impl AnyTask {
             Self::Choices(task) => task.title,
             Self::Reading => "Reading",
             Self::Aoa => "Age of acquisition",
+            Self::Glue => "GLUE",
         }
     }
 
@@ -53,7 +64,7 @@ impl AnyTask {
         match self {
             Self::Choices(task) => task.fast_name,
             Self::Reading => Some("reading"),
-            Self::Aoa => None,
+            Self::Aoa | Self::Glue => None,
         }
     }
 
@@ -62,6 +73,7 @@ impl AnyTask {
         match (self, year) {
             (Self::Choices(task), _) => vec![(task.section)(year)],
             (Self::Reading, _) => vec!["reading"],
+            (Self::Glue, _) => vec!["glue"],
             (Self::Aoa, ChallengeYear::Year2025) => vec!["aoa"],
             (Self::Aoa, ChallengeYear::Year2026) => vec!["aoa_surprisals", "aoa"],
         }
@@ -73,14 +85,16 @@ impl AnyTask {
             Self::Choices(task) => (task.items)(year),
             Self::Reading => 1726,
             Self::Aoa => 8005,
+            Self::Glue => CHALLENGE_GLUE.into_iter().filter_map(glue_items).sum(),
         }
     }
 
-    /// What a model that knows nothing scores.
-    pub(super) fn chance(self) -> f64 {
+    /// What a model that knows nothing scores; not known where it depends on the training items.
+    pub(super) fn chance(self) -> Option<f64> {
         match self {
-            Self::Choices(task) => task.chance,
-            Self::Reading | Self::Aoa => 0.0,
+            Self::Choices(task) => Some(task.chance),
+            Self::Reading | Self::Aoa => Some(0.0),
+            Self::Glue => None,
         }
     }
 
@@ -88,7 +102,7 @@ impl AnyTask {
     pub(super) fn is_of(self, year: ChallengeYear) -> bool {
         match self {
             Self::Choices(task) => task.is_of(year),
-            Self::Reading | Self::Aoa => true,
+            Self::Reading | Self::Aoa | Self::Glue => true,
         }
     }
 
@@ -103,6 +117,7 @@ impl AnyTask {
             Self::Choices(task) => Path::new(task.kind).join(data.file_name().unwrap_or_default()),
             Self::Reading => PathBuf::from("reading"),
             Self::Aoa => PathBuf::from("AoA_word"),
+            Self::Glue => PathBuf::from("glue"),
         }
     }
 
@@ -121,6 +136,7 @@ impl AnyTask {
             Self::Choices(task) => Ok(task.files(folder)?),
             Self::Reading => Ok(vec![folder.join(READING_FILE)]),
             Self::Aoa => Ok(AOA_FILES.map(|name| folder.join(name)).to_vec()),
+            Self::Glue => Ok(Vec::new()),
         }
     }
 }
@@ -146,7 +162,7 @@ pub(super) fn find(
         .at("read", data)
         .advise("name the folder that holds blimp_filtered, comps and the like")?;
     let mut available = Vec::new();
-    for task in all_tasks().filter(|task| task.is_of(year)) {
+    for task in all_tasks().filter(|task| task.is_of(year) && task.has_data()) {
         let name = if fast { task.fast_name() } else { Some(task.name()) };
         let Some(name) = name else { continue };
         let folder = data.join(name);

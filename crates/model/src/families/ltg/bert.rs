@@ -12,9 +12,7 @@ use engine::{Layout, Tape, Var};
 use serde_json::{Value, json};
 
 use super::elc_bert::{self, ElcVariant};
-use super::parts::{
-    Attention, Embeddings, Encoder, FeedForward, FirstTokenHead, WithOutput, WithoutOutput,
-};
+use super::parts::{Attention, Embeddings, Encoder, FeedForward, WithOutput, WithoutOutput, head};
 use super::{config_keys, read_config, validate, write_config};
 use crate::batch::Batch;
 use crate::config_keys::{ConfigKey, followed, no_effect, only};
@@ -158,7 +156,7 @@ impl Family for LtgBert {
     }
 
     fn head(&self, config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Box<dyn Head> {
-        Box::new(FirstTokenHead::new(config, num_labels, layout))
+        head(config, num_labels, layout)
     }
 
     fn initial_deviation(&self, config: &ModelConfig, segment: &NamedSegment) -> f32 {

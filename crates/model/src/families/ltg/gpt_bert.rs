@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::parts::{
-    Embeddings, Encoder, FeedForward, FirstTokenHead, Projections, WithOutput, WithoutOutput,
+    Embeddings, Encoder, FeedForward, Projections, WithOutput, WithoutOutput, head,
 };
 use super::{config_keys, read_config, validate, write_config};
 use crate::batch::Batch;
@@ -192,7 +192,7 @@ impl Family for GptBert {
     }
 
     fn head(&self, config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Box<dyn Head> {
-        Box::new(FirstTokenHead::new(config, num_labels, layout))
+        head(config, num_labels, layout)
     }
 
     fn initial_deviation(&self, config: &ModelConfig, segment: &NamedSegment) -> f32 {

@@ -16,8 +16,9 @@ use crate::batch::Batch;
 use crate::decoder::{Backbone, Decoder};
 use crate::families::ModelConfig;
 use crate::families::segments::{layer_norm, linear, plain_heads};
-use crate::head::{Head, one_row_each};
+use crate::head::{Head, PerceptronHead, PooledToken, Pooling};
 use crate::kv_cache::KvCache;
+use crate::normed_dense::NormedDense;
 
 /// The bucket of a distance, from `1 - size` to `size - 1`: the distance itself up to half of
 /// `size`, and larger ones by their logarithms, which are of f32, up to `longest - 1`
@@ -248,26 +249,6 @@ impl FeedForward {
     }
 }
 
-/// A norm without parameters, a product, GELU, and such a norm again.
-pub(super) struct NormedDense {
-    dense: Linear,
-    epsilon: f32,
-}
-
-impl NormedDense {
-    pub(super) fn new(config: &ModelConfig, name: &str, layout: &mut Layout) -> Self {
-        let (name, hidden) = (format!("{name}.nonlinearity.1"), config.hidden_size);
-        Self { dense: linear(layout, &name, hidden, hidden), epsilon: config.norm_epsilon }
-    }
-
-    fn states(&self, tape: &mut Tape<'_>, x: &Var) -> Var {
-        let x = tape.plain_layer_norm(x, self.epsilon);
-        let x = tape.linear(&x, &self.dense);
-        let x = tape.exact_gelu(x);
-        tape.plain_layer_norm(&x, self.epsilon)
-    }
-}
-
 /// From tokens to states: a model without its output layer.
 pub(super) trait Encoder: Send + Sync {
     fn embeddings(&self) -> &Embeddings;
@@ -295,7 +276,8 @@ pub(super) struct WithOutput<E> {
 impl<E: Encoder> WithOutput<E> {
     /// The tensors of the output layer begin with `name`.
     pub(super) fn new(encoder: E, config: &ModelConfig, name: &str, layout: &mut Layout) -> Self {
-        let dense = NormedDense::new(config, name, layout);
+        let (hidden, epsilon) = (config.hidden_size, config.norm_epsilon);
+        let dense = NormedDense::new(name, hidden, epsilon, layout);
         let bias = format!("{name}.nonlinearity.5.bias");
         let output = Linear {
             weight: encoder.embeddings().tokens.tokens,
@@ -347,32 +329,11 @@ impl<E: Encoder> Backbone for WithoutOutput<E> {
 
 /// The classification head on the first token, which stands for the sequence: that of the output
 /// layer with labels in place of words.
-pub(super) struct FirstTokenHead {
-    dense: NormedDense,
-    /// `[labels, hidden]`, with a bias.
-    output: Linear,
-    dropout: f32,
-}
-
-impl FirstTokenHead {
-    pub(super) fn new(config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Self {
-        let dense = NormedDense::new(config, "head", layout);
-        let output = linear(layout, "head.nonlinearity.5", num_labels, config.hidden_size);
-        let dropout = config.classifier_dropout.unwrap_or(config.residual_dropout);
-        Self { dense, output, dropout }
-    }
-}
-
-impl Head for FirstTokenHead {
-    fn features(&self, tape: &mut Tape<'_>, states: &Var, batch: &Batch) -> Var {
-        let first = tape.gather_rows(states, &one_row_each(batch, |rows| rows.start));
-        let x = self.dense.states(tape, &first);
-        tape.dropout_of_sequences(x, self.dropout)
-    }
-
-    fn output(&self) -> Linear {
-        self.output
-    }
+pub(super) fn head(config: &ModelConfig, num_labels: usize, layout: &mut Layout) -> Box<dyn Head> {
+    let dropout = config.classifier_dropout.unwrap_or(config.residual_dropout);
+    let pooling = Pooling { token: PooledToken::First, dropout };
+    let (hidden, epsilon) = (config.hidden_size, config.norm_epsilon);
+    Box::new(PerceptronHead::new("head", hidden, epsilon, num_labels, pooling, layout))
 }
 
 #[cfg(test)]
