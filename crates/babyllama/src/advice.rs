@@ -390,7 +390,7 @@ pub fn on_evaluation(error: &EvalError) -> &'static str {
         EvalError::NoRegression { .. } => "give the pipelines' reading_data.csv, whole",
         EvalError::OutOfMemory { fault, .. } => on_fault(fault),
         EvalError::TooFewPositions { .. } | EvalError::TextTooLong { .. } => {
-            "take a model with more positions"
+            "take a model with more positions (in fine-tuning: or a larger max_length)"
         }
         EvalError::NoMaskedToken { .. } | EvalError::NoEncoderDecoderToken { .. } => NAME_TOKEN,
         EvalError::PrefixOutside { .. } => {

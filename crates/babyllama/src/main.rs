@@ -104,6 +104,7 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
             min_frequency,
             mask_token,
             sentinels,
+            begin_token,
             replace,
         }) => commands::tokenizer::train(
             paths,
@@ -113,18 +114,25 @@ fn dispatch(command: &Command, threads: u16, device: &DeviceArgs) -> anyhow::Res
                 min_frequency: *min_frequency,
                 mask_token: *mask_token,
                 sentinels: *sentinels,
+                begin_token: *begin_token,
             },
             *replace,
         ),
-        Command::Tokens(TokensCommand::Encode { paths, tokenizer, output, field, end_of_text }) => {
-            commands::tokens::encode_all(&EncodeJob {
-                sources: paths.clone(),
-                tokenizer: tokenizer.clone(),
-                field: field.clone(),
-                end_of_text: *end_of_text,
-                output: output.clone(),
-            })
-        }
+        Command::Tokens(TokensCommand::Encode {
+            paths,
+            tokenizer,
+            output,
+            field,
+            begin_of_text,
+            end_of_text,
+        }) => commands::tokens::encode_all(&EncodeJob {
+            sources: paths.clone(),
+            tokenizer: tokenizer.clone(),
+            field: field.clone(),
+            begin_of_text: *begin_of_text,
+            end_of_text: *end_of_text,
+            output: output.clone(),
+        }),
         Command::Pretrain(args) => commands::train::train(&args.train, args.request(), device),
         Command::Distill(args) => commands::train::train(&args.train, args.request(), device),
         Command::Evaluate(EvaluateCommand::Loss {

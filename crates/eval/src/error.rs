@@ -55,7 +55,7 @@ pub enum EvalError {
     OtherBackend { backend: &'static str, family: &'static str },
     #[error("no regression of `{time}`: {rows} rows have all values, {cause}")]
     NoRegression { time: &'static str, rows: usize, cause: &'static str },
-    #[error("a model of {positions} positions is too short for a text between its special tokens")]
+    #[error("{positions} positions are too few for a text between its special tokens")]
     TooFewPositions { positions: usize },
     #[error("a text has {tokens} tokens, more than the {positions} positions of the model")]
     TextTooLong { tokens: usize, positions: usize },

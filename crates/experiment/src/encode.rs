@@ -25,6 +25,8 @@ pub struct EncodeJob {
     pub tokenizer: PathBuf,
     /// The field of a JSON line that has the text.
     pub field: String,
+    /// Whether the token that begins a text stands before each document.
+    pub begin_of_text: bool,
     /// Whether the token that ends a text follows each document: a file of text, or a JSON line.
     pub end_of_text: bool,
     /// The token file.
@@ -44,27 +46,30 @@ pub struct Encoded {
 ///
 /// # Errors
 /// When a source cannot be read or has nothing to encode, a line has no such field, or the
-/// tokenizer has no token that ends a text.
+/// tokenizer has no token that begins or ends a text, where one is asked for.
 pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let files = files(&job.sources)?;
     let inputs: Vec<PathBuf> = files.iter().cloned().chain([job.tokenizer.clone()]).collect();
     let _output =
         outputs::prepare_file(&job.output, &inputs, Kind::Beginning(TokenWriter::BEGINNING))?;
     let tokenizer = Tokenizer::load(&job.tokenizer)?;
-    let end = job.end_of_text.then(|| end_of_text(&tokenizer)).transpose()?;
+    let special = |is_asked: bool, role, flag| is_asked.then(|| special(&tokenizer, role, flag));
+    let begin = special(job.begin_of_text, Role::Begin, "--begin-of-text").transpose()?;
+    let end = special(job.end_of_text, Role::End, "--end-of-text").transpose()?;
     let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
     let mut writer = TokenWriter::create(&job.output, vocab_size, &hash)?;
     let mut encoded = Encoded::default();
     let progress = ReadingProgress::begin(observer, "encoding", bytes_of(&files), "");
     let should_stop = || progress.should_stop();
     let mut push = |document: Text<'_>| -> Result<()> {
+        writer.push(begin.as_slice())?;
         for stretch in tokenizer.encode_texts(&should_stop, &progress.count(vec![document])) {
             let (_, ids) = stretch?;
             writer.push(&ids)?;
             encoded.tokens += ids.len() as u64;
         }
         writer.push(end.as_slice())?;
-        encoded.tokens += end.iter().len() as u64;
+        encoded.tokens += (begin.iter().len() + end.iter().len()) as u64;
         encoded.documents += 1;
         Ok(())
     };
@@ -96,11 +101,12 @@ fn files(sources: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn end_of_text(tokenizer: &Tokenizer) -> Result<u32> {
-    match tokenizer.role(Role::End) {
+/// The token of a role, which a flag asks for.
+fn special(tokenizer: &Tokenizer, role: Role, flag: &str) -> Result<u32> {
+    match tokenizer.role(role) {
         Some((_, id)) => Ok(id),
-        None => refuse("the tokenizer has no token that ends a text")
-            .advise("leave --end-of-text out, or name the token in tokenizer_config.json"),
+        None => refuse(format_args!("the tokenizer has no {}", role.key()))
+            .advise(format!("leave {flag} out, or name the token in tokenizer_config.json")),
     }
 }
 
@@ -167,13 +173,15 @@ mod tests {
             sources: vec![path("data")],
             tokenizer: path("tokenizer/tokenizer.json"),
             field: "text".into(),
+            begin_of_text: true,
             end_of_text: true,
             output: path("out/tokens.bin"),
         };
         let encoded = encode(&job, &Silent).unwrap();
-        let end = tokenizer.token_id("</s>").unwrap();
+        let [begin, end] = ["<s>", "</s>"].map(|token| tokenizer.token_id(token).unwrap());
         let mut expected = Vec::new();
         for document in [&text[..], "The dog.", "A cat."] {
+            expected.push(begin);
             expected.extend(tokenizer.encode(document).unwrap());
             expected.push(end);
         }

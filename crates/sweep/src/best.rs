@@ -64,15 +64,9 @@ impl Sweep {
         let settings = self.settings(trial, digits);
         let assignment = Assignment { settings: settings.clone(), seed: 1 };
         self.target(crate::sweep::cpu())?.check(&assignment)?;
-        if let Part::Finetune { task, .. } = self.definition.part.searched() {
-            let mut text = format!("[tasks.{task}]\npatience = 0\n");
-            if let Some(seed) = trial.row.user::<u64>(key::SEED) {
-                text.push_str(&format!("seed = {seed}\n"));
-            }
-            for (key, value) in &settings {
-                text.push_str(&format!("{key} = {value}\n"));
-            }
-            return Ok(text);
+        if let Some(target) = self.finetune_target()? {
+            let seed = trial.row.user::<u64>(key::SEED);
+            return Ok(target.recipe(&assignment)?.of_task(&target.task, seed)?);
         }
         let model = self.model()?;
         let overrides = crate::recipe::overrides_of(&model, &settings);

@@ -75,18 +75,27 @@ fn target(
             Ok(Box::new(TrainingTarget { base, model, shared, test, device }))
         }
         Part::Finetune { model, task } => {
-            let Some(section) = &file.recipe.finetune else {
-                return Err(file.invalid("finetune", "is missing"));
-            };
-            let base = match Path::new(&section.recipe).is_file() {
-                true => folder.join(place::BASE).to_string_lossy().into_owned(),
-                false => section.recipe.clone(),
-            };
-            let (model, task, data) = (PathBuf::from(model), task.clone(), section.data.clone());
-            let set = file.base_overrides();
-            Ok(Box::new(FinetuneTarget { base, set, model, task, data, device }))
+            Ok(Box::new(finetune_target(file, (model, task), folder, device)?))
         }
     }
+}
+
+/// What the trials of a study of fine-tunings train: a model for a task.
+fn finetune_target(
+    file: &SweepFile,
+    (model, task): (&str, &str),
+    folder: &Path,
+    device: Arc<dyn Device>,
+) -> Result<FinetuneTarget> {
+    let Some(section) = &file.recipe.finetune else {
+        return Err(file.invalid("finetune", "is missing"));
+    };
+    let base = match Path::new(&section.recipe).is_file() {
+        true => folder.join(place::BASE).to_string_lossy().into_owned(),
+        false => section.recipe.clone(),
+    };
+    let (model, task, data) = (PathBuf::from(model), task.to_owned(), section.data.clone());
+    Ok(FinetuneTarget { base, set: file.base_overrides(), model, task, data, device })
 }
 
 impl Sweep {
@@ -145,6 +154,17 @@ impl Sweep {
     /// When the recipe cannot be used.
     pub fn target(&self, device: Arc<dyn Device>) -> Result<Box<dyn Target>> {
         target(&self.file, &self.definition.part, &self.folder, device)
+    }
+
+    /// What every trial of a study of fine-tunings trains; none of another study.
+    ///
+    /// # Errors
+    /// When the recipe cannot be used.
+    pub(crate) fn finetune_target(&self) -> Result<Option<FinetuneTarget>> {
+        let Part::Finetune { model, task } = self.definition.part.searched() else {
+            return Ok(None);
+        };
+        finetune_target(&self.file, (model, task), &self.folder, cpu()).map(Some)
     }
 
     /// The model that is trained in every trial of a search.

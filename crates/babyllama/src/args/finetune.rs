@@ -35,8 +35,8 @@ pub struct FinetuneArgs {
     /// glue_filtered/ and msgs/.
     #[arg(long, value_name = "FOLDER")]
     pub data: PathBuf,
-    /// Tasks such as rte,wsc, or glue or msgs for those of the recipe's pipeline, eleven or seven at
-    /// a time [default: all whose files are there].
+    /// Tasks such as rte,wsc; glue stands for those of the recipe's pipeline (eleven, by 2025 and
+    /// 2026 seven), msgs for eleven [default: both, as far as files are there].
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub tasks: Vec<String>,
     /// Settings of every task: 2023, 2024, 2025, 2026, babyllama-1, babyllama-2, or a TOML file.

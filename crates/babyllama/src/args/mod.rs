@@ -291,6 +291,9 @@ Example:
         /// encoder-decoders; T5 has 100.
         #[arg(long, value_name = "N", default_value_t = 0)]
         sentinels: usize,
+        /// Have the tokenizer put <s> before texts.
+        #[arg(long)]
+        begin_token: bool,
         /// Replace another tokenizer that is there, or that of a model's folder.
         #[arg(long)]
         replace: bool,
@@ -319,6 +322,9 @@ Examples:
         /// The field of a JSON line that has the text.
         #[arg(long, value_name = "NAME", default_value = "text")]
         field: String,
+        /// Put the token that begins a text before each document: a file of text, or a JSON line.
+        #[arg(long)]
+        begin_of_text: bool,
         /// Put the token that ends a text after each document: a file of text, or a JSON line.
         #[arg(long)]
         end_of_text: bool,

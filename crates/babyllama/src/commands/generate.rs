@@ -23,7 +23,9 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     hugging_face::remarks(&args.model)?.iter().for_each(console::note);
     let config = hugging_face::load_generation(&args.model, model.config())?;
     let tokenizer = Tokenizer::from_folder(&args.model)?;
-    let prompt = tokenizer.encode(&args.prompt)?;
+    // As transformers continues a text: behind what the tokenizer puts before texts.
+    let [before, ..] = tokenizer.tokens_around(false)?;
+    let prompt = [before, tokenizer.encode(&args.prompt)?].concat();
 
     let mut output = std::io::stdout().lock();
     let is_terminal = output.is_terminal();

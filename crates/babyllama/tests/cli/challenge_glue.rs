@@ -66,6 +66,8 @@ fn answers_of_fine_tuned_models_join_those_of_all_tasks() {
     let found = found.done();
     assert!(found.stdout.contains("GLUE"), "{}", found.stdout);
     assert!(found.stderr.contains("glue (without boolq, mnli, all items of mrpc, multirc"));
+    let differs = "rte was fine-tuned with other settings than the pipeline's: batch_size, epochs";
+    assert!(found.stderr.contains(differs), "{}", found.stderr);
     for model in ["llama", "roberta"] {
         let place = format!("results/{model}/main/finetune");
         let result = workspace.json(&format!("tuned/{model}/rte/seed-42/result.json"));
@@ -98,6 +100,14 @@ fn answers_of_fine_tuned_models_join_those_of_all_tasks() {
         assert_eq!(workspace.json(&all)["glue"], Value::Null);
     }
     assert!(workspace.text("results/report.html").contains("of which mrpc"));
+    // Without one task of its own seed, that with all of them counts.
+    workspace.write("tuned/llama/mrpc/seed-42/predictions.txt", "index\tprediction\n0\t1\n");
+    let found = evaluate(&workspace, "models/llama --finetuned tuned --output results").done();
+    let note = "models/llama: GLUE is of seed 7; the pipeline has 42";
+    assert!(found.stderr.contains(note), "{}", found.stderr);
+    let rte = workspace.json("tuned/llama/rte/seed-7/result.json")["score"]["score"].clone();
+    let kept = workspace.json("results/llama/challenge.json");
+    assert_eq!(kept["tasks"]["glue"]["tasks"]["rte"], rte);
 }
 
 #[test]
@@ -112,6 +122,15 @@ fn fine_tunings_of_other_models_and_rules_do_not_count() {
     finetune(&workspace, "models/llama --tasks rte --recipe 2026 --output tuned").done();
     refused("models/roberta --finetuned tuned", "tuned has no fine-tuning of models/roberta");
     refused("models/roberta --finetuned tuned/llama", "has no fine-tuning of models/roberta");
+    // The same weights behind another tokenizer are another model.
+    let copies = [("models/llama", "other"), ("models/llama-begins", "begins")];
+    copies.map(|(from, to)| workspace.copy(from, to));
+    workspace.write("other/tokenizer.json", workspace.bytes("begins/tokenizer.json"));
+    refused("other --finetuned tuned", "tuned has no fine-tuning of other");
+    finetune(&workspace, "models/llama --tasks rte --recipe 2024 --output tuned")
+        .refused(1)
+        .names(&["tuned/llama holds fine-tunings by the rules of 2026"])
+        .advises("name another folder");
     evaluate(&workspace, "models/llama --finetuned tuned/llama --output results").done();
     evaluate(&workspace, "models/llama models/roberta --ensemble --finetuned tuned --output both")
         .refused(2)

@@ -3,6 +3,7 @@
 mod ages;
 mod bad_input;
 mod bad_models;
+mod begin_token;
 mod bench;
 mod brought;
 mod browser;

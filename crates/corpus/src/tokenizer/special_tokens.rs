@@ -1,5 +1,6 @@
-//! The special tokens around texts that a masked model reads, such as `<s> A </s></s> B </s>`.
+//! The special tokens around texts: `<s> A </s></s> B </s>` of masked models, `<s> A` of others.
 
+use serde_json::{Value, json};
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{Encoding, PostProcessor, Token};
 
@@ -29,6 +30,43 @@ impl Tokenizer {
         let mut with_ends = self.clone();
         with_ends.inner.with_post_processor(Some(processor.add_prefix_space(false)));
         Ok(with_ends)
+    }
+
+    /// The tokenizer with its token that begins texts before every text, and once before a pair. It
+    /// stays as it is where its post-processor does that already.
+    ///
+    /// # Errors
+    /// When it has no such token, or its post-processor puts other tokens around texts.
+    pub fn beginning_texts(&self) -> Result<Self> {
+        let failed = |cause: String| CorpusError::Tokenizer {
+            doing: "putting the token that begins texts before them",
+            cause,
+        };
+        let (token, id) =
+            self.role(Role::Begin).ok_or(CorpusError::NoSuchRole { key: Role::Begin.key() })?;
+        let [around, around_pair] = [self.tokens_around(false)?, self.tokens_around(true)?];
+        let begins = |[before, between, after]: &[Vec<u32>; 3]| {
+            *before == [id] && between.is_empty() && after.is_empty()
+        };
+        if begins(&around) && begins(&around_pair) {
+            return Ok(self.clone());
+        }
+        if around.iter().chain(&around_pair).any(|tokens| !tokens.is_empty()) {
+            return Err(failed("its post-processor puts other tokens around texts".to_owned()));
+        }
+        let text = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
+        let begin = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+        let special_token = json!({ "id": token, "ids": [id], "tokens": [token] });
+        let wrong = |cause: serde_json::Error| failed(cause.to_string());
+        let mut value: Value = serde_json::from_str(&self.json).map_err(wrong)?;
+        value["post_processor"] = json!({
+            "type": "TemplateProcessing",
+            "single": [begin, text("A")],
+            "pair": [begin, text("A"), text("B")],
+            "special_tokens": { token: special_token },
+        });
+        let json = serde_json::to_string_pretty(&value).map_err(wrong)?;
+        Self::from_json(json).map_err(failed)
     }
 
     /// The tokens that the post-processor puts around one text or around a pair: before the first
@@ -72,8 +110,6 @@ impl Tokenizer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::super::tests::small;
     use super::*;
 
@@ -104,6 +140,24 @@ mod tests {
 
     fn around(tokenizer: &Tokenizer) -> [[Vec<u32>; 3]; 2] {
         [false, true].map(|pair| tokenizer.tokens_around(pair).unwrap())
+    }
+
+    #[test]
+    fn texts_begin_with_the_token_once() {
+        let begins = small().beginning_texts().unwrap();
+        let one = vec![1];
+        let expected = [[one.clone(), vec![], vec![]], [one, vec![], vec![]]];
+        assert_eq!(around(&begins), expected);
+        assert_eq!(begins.encode("a cat").unwrap(), small().encode("a cat").unwrap());
+        assert_eq!(begins.beginning_texts().unwrap().json, begins.json);
+        let again = Tokenizer::from_json(begins.json.clone()).unwrap();
+        assert_eq!(around(&again), expected);
+        let both = template(
+            &[special("<s>"), text("A"), special("</s>")],
+            &[special("<s>"), text("A"), special("</s>"), text("B"), special("</s>")],
+        );
+        let error = both.beginning_texts().unwrap_err().to_string();
+        assert!(error.contains("its post-processor puts other tokens around texts"), "{error}");
     }
 
     const NOTHING: [[&[u32]; 3]; 2] = [[&[]; 3]; 2];

@@ -43,12 +43,20 @@ pub struct TokenizerSettings {
     pub mask_token: bool,
     /// How many tokens there are that stand for hidden spans, behind the other special tokens.
     pub sentinels: usize,
+    /// Whether the tokenizer puts `<s>` before texts.
+    pub begin_token: bool,
 }
 
 impl Default for TokenizerSettings {
     /// The authors' settings.
     fn default() -> Self {
-        Self { vocab_size: 16_000, min_frequency: 2, mask_token: false, sentinels: 0 }
+        Self {
+            vocab_size: 16_000,
+            min_frequency: 2,
+            mask_token: false,
+            sentinels: 0,
+            begin_token: false,
+        }
     }
 }
 
@@ -77,7 +85,10 @@ impl Tokenizer {
         let failed = |cause: String| CorpusError::Tokenizer { doing: "training", cause };
         let words = count_words(should_stop, texts)?;
         let json = merge(should_stop, words, *settings)?.map_err(failed)?;
-        let tokenizer = Self::from_json(json).map_err(failed)?;
+        let mut tokenizer = Self::from_json(json).map_err(failed)?;
+        if settings.begin_token {
+            tokenizer = tokenizer.beginning_texts()?;
+        }
         // Merging stops at the asked size, so what goes beyond it was there before the first merge.
         if tokenizer.vocab_size() > settings.vocab_size {
             let needed = tokenizer.vocab_size();
@@ -331,8 +342,13 @@ mod tests {
     #[test]
     fn sentinels_come_last_of_the_special_tokens() {
         let texts = [("a.train".to_string(), "low lower lowest\n".to_string())];
-        let settings =
-            TokenizerSettings { vocab_size: 26, min_frequency: 1, mask_token: true, sentinels: 3 };
+        let settings = TokenizerSettings {
+            vocab_size: 26,
+            min_frequency: 1,
+            mask_token: true,
+            sentinels: 3,
+            begin_token: false,
+        };
         let tokenizer = Tokenizer::train(&texts, &settings).unwrap();
         let ids = (0..4).map(|number| tokenizer.token_id(&sentinel(number)));
         assert_eq!(ids.collect::<Vec<_>>(), [Some(4), Some(5), Some(6), None]);

@@ -18,6 +18,7 @@ use crate::identity::source_name;
 use crate::observer::Observer;
 use crate::reading::{self, ReadingProgress};
 use crate::recipe::{Recipe, Source, Validation};
+use crate::run::documents;
 
 /// Words of text that tokens are counted in; a larger sample changes little.
 const SAMPLE: usize = 1_000_000;
@@ -72,8 +73,10 @@ impl TextSize {
         let sample = sample(recipe)?;
         let tokenizer = tokenizer(recipe, &sample)?;
         let (mut tokens, mut counted) = (0, 0);
-        for (_, text) in &sample {
-            tokens += tokenizer.encode_file(text)?.len();
+        for (name, text) in &sample {
+            let ids = tokenizer.encode_file(text)?;
+            tokens += ids.len();
+            tokens += begun_documents(recipe, name, ids, &tokenizer);
             counted += text::count_words(text);
         }
         let tokens_per_word = tokens as f64 / counted.max(1) as f64;
@@ -173,6 +176,15 @@ fn words_of(folder: &Path, observer: &dyn Observer) -> Result<f64> {
     let found = CorpusStats::of(&should_stop, &progress.count(texts), None);
     progress.end();
     Ok(found?.total.words as f64)
+}
+
+/// How many documents of a text get a token before them.
+fn begun_documents(recipe: &Recipe, name: &str, ids: Vec<u32>, tokenizer: &Tokenizer) -> usize {
+    if !recipe.tokenizer.begin_token {
+        return 0;
+    }
+    let source = SourceRange { name: source_name(name), tokens: 0..ids.len() };
+    documents::starts(&ids, &[source], tokenizer, &recipe.corpus.documents).len()
 }
 
 fn has_buckets(recipe: &Recipe) -> bool {

@@ -10,19 +10,22 @@ pub mod subject;
 pub mod summary;
 pub mod tuner;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::Device;
+use eval::Rules;
+use eval::classification::classification_tasks;
 use model::hugging_face;
 use report::Table;
 use serde_json::Value;
 
 use self::jobs::{Jobs, select_tasks};
+use self::result::FinetuneResult;
 use self::subject::FinetuneSubject;
 use self::summary::ModelResults;
 use self::tuner::Tuner;
-use crate::error::{Context, Result, wrong_usage};
+use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::evaluation::results::{claim, distinct};
 use crate::failures::Failures;
 use crate::lock::RunLock;
@@ -104,6 +107,7 @@ pub fn finetune(
         let (place, model) = (job.output.join(&subject.name), std::slice::from_ref(folder));
         outputs::check_folder(&place, model)?;
         claim(&place, model)?;
+        check_rules(&place, rules)?;
     }
     let (recipe, max_steps, keep) = (&job.recipe, job.max_steps, job.keep);
     let tuner = Tuner { recipe, max_steps, keep, device, observer };
@@ -131,6 +135,22 @@ pub fn finetune(
         json: summary::to_json(&models, rules, job.msgs_all_rows, &failures),
         failures,
     })
+}
+
+/// Refuses to replace a model's fine-tunings by those of another pipeline.
+fn check_rules(place: &Path, rules: Rules) -> Result<()> {
+    for task in classification_tasks() {
+        let Ok(entries) = std::fs::read_dir(place.join(task.name)) else { continue };
+        for seed in entries.flatten() {
+            let found = FinetuneResult::read_if(&seed.path(), |found| found.course.rules != rules)?;
+            if let Some(found) = found {
+                let (place, other) = (place.display(), found.course.rules.name());
+                return refuse(format_args!("{place} holds fine-tunings by the rules of {other}"))
+                    .advise("name another folder with --output, or delete that one");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The seeds in `asked`; none stands for the recipe's.

@@ -52,7 +52,8 @@ pub struct FinetuneHistory {
     pub trained_on: String,
     /// Whose pipeline was followed.
     pub rules: Rules,
-    /// Hash of the language model's weights and configuration; not known of older files.
+    /// Hash of the language model's weights, configuration and tokenizer; not known of older
+    /// files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The settings of the training.

@@ -27,7 +27,7 @@ pub struct FinetuneSubject {
     /// from left to right, by those of 2025 and 2026 what its tokenizer puts there.
     pub(super) special_tokens: SpecialTokens,
     /// Everything in the folder that decides.
-    pub(super) weights: Value,
+    pub(super) identity: Value,
     /// Tokens that the model reads at most.
     pub(super) positions: usize,
     vocab_size: usize,
@@ -68,7 +68,7 @@ impl FinetuneSubject {
             folder: folder.to_owned(),
             tokenizer,
             special_tokens,
-            weights: identity::model(folder, observer)?,
+            identity: identity::model(folder, observer)?,
             positions: match rules.score_texts() {
                 true => config.max_positions,
                 false => config.longest_readable(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::hash;
 use corpus::tokenizer::Role;
 use engine::Device;
 use eval::classification::{SpecialTokens, predictions, score, selection_metric};
@@ -90,7 +91,7 @@ impl Tuner<'_> {
         let course = FinetuneHistory {
             trained_on: job.task().name.to_owned(),
             rules,
-            model: subject.weights["weights"].as_str().map(str::to_owned),
+            model: Some(hash::of_bytes(subject.identity.to_string().as_bytes())),
             settings,
             labels: items.labels.values().to_vec(),
             training_items: items.training.examples.len(),
@@ -196,7 +197,7 @@ fn fingerprint(
     settings: &FinetuneSettings,
     device: &dyn Device,
 ) -> Result<String> {
-    let (weights, tokenizer) = (&subject.weights, subject.tokenizer.content_hash());
+    let (weights, tokenizer) = (&subject.identity, subject.tokenizer.content_hash());
     let tasks: Vec<&str> = job.validation.iter().map(|questions| questions.task.name).collect();
     let mut all = json!({
         "weights": weights,

@@ -1,7 +1,7 @@
 //! Recipes of fine-tuning: the settings of every task of (Super)GLUE and MSGS. Six are part of the
 //! program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use super::check::fault;
 use super::decode::decode;
 use super::document::Document;
 use super::error::{Fault, RecipeError, join, suggestion};
-use crate::error::{Context, wrong_usage};
+use crate::error::{Context, ExperimentError, wrong_usage};
 use eval::Rules;
 
 /// Name, place in the repository and text of the recipes that are part of the program.
@@ -96,6 +96,31 @@ impl FinetuneRecipe {
             tasks.insert(name.clone(), settings(&merged).map_err(|fault| fault.within(&key))?);
         }
         Ok(Self { rules: tables.rules, default, tasks })
+    }
+
+    /// The recipe of one task, every setting written out, with another seed if one is given.
+    ///
+    /// # Errors
+    /// When the settings cannot be written as TOML.
+    pub fn of_task(&self, task: &str, seed: Option<u64>) -> crate::Result<String> {
+        let mut settings = self.tasks.get(task).unwrap_or(&self.default).clone();
+        settings.seed = seed.unwrap_or(settings.seed);
+        let settings = toml::to_string(&settings)
+            .map_err(|cause| ExperimentError::Refused(format!("settings of {task}: {cause}")))?;
+        Ok(format!("rules = \"{}\"\n\n[tasks.{task}]\n{settings}", self.rules.name()))
+    }
+
+    /// The names of a task's settings that differ from those of a recipe, but for the seed.
+    pub(crate) fn differing(&self, task: &str, settings: &FinetuneSettings) -> Vec<String> {
+        let of_all = |settings: &FinetuneSettings| match serde_json::to_value(settings) {
+            Ok(serde_json::Value::Object(keys)) => keys,
+            _ => serde_json::Map::new(),
+        };
+        let own = of_all(self.tasks.get(task).unwrap_or(&self.default));
+        let other = of_all(settings);
+        let keys: BTreeSet<&String> = own.keys().chain(other.keys()).collect();
+        let differs = |key: &&String| *key != "seed" && own.get(*key) != other.get(*key);
+        keys.into_iter().filter(differs).cloned().collect()
     }
 
     /// Refuses a pipeline whose scores do not stand beside those of all benchmarks.

@@ -211,13 +211,26 @@ pub struct TokenizerSection {
     /// of encoder-decoders; T5 has 100. Left out, 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub sentinels: usize,
-    /// A `tokenizer.json` to use instead of training one; the other keys then have no effect.
+    /// Whether `<s>` stands before every text: the tokenizer puts it before those that models
+    /// score, and every document of the training and the held-out text (`corpus.documents`) begins
+    /// with it; left out, false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub begin_token: bool,
+    /// A `tokenizer.json` to use instead of training one; of the other keys only `begin_token` then
+    /// has an effect.
     pub path: Option<PathBuf>,
 }
 
 impl Default for TokenizerSection {
     fn default() -> Self {
-        Self { vocab_size: 2000, min_frequency: 2, mask_token: false, sentinels: 0, path: None }
+        Self {
+            vocab_size: 2000,
+            min_frequency: 2,
+            mask_token: false,
+            sentinels: 0,
+            begin_token: false,
+            path: None,
+        }
     }
 }
 
@@ -229,6 +242,7 @@ impl TokenizerSection {
             min_frequency: self.min_frequency,
             mask_token: self.mask_token,
             sentinels: self.sentinels,
+            begin_token: self.begin_token,
         }
     }
 }

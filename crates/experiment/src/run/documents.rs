@@ -1,11 +1,13 @@
 //! Where documents begin in a corpus that is one stream of tokens.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use corpus::Tokenizer;
+use corpus::{TokenFile, TokenWriter, Tokenizer};
 use train::TokenSource;
 use train::data::SourceRange;
 
+use crate::error::Result;
 use crate::recipe::{DocumentRule, EVERY_OTHER};
 
 /// Tokens that are read at a time.
@@ -13,7 +15,7 @@ const PIECE: usize = 1 << 20;
 
 /// The first token of every document, the first at 0. `rules` are by source; a source without one
 /// has that of `default`, or is looked at.
-pub(super) fn starts(
+pub(crate) fn starts(
     text: &dyn TokenSource,
     sources: &[SourceRange],
     tokenizer: &Tokenizer,
@@ -39,6 +41,39 @@ pub(super) fn starts(
         }
     }
     starts
+}
+
+/// Copies a token file with the token `begin` before every document, and returns where the sources
+/// are then.
+pub(super) fn begin_each(
+    from: &Path,
+    to: &Path,
+    sources: &[SourceRange],
+    tokenizer: &Tokenizer,
+    rules: &BTreeMap<String, DocumentRule>,
+    begin: u32,
+) -> Result<Vec<SourceRange>> {
+    let text = TokenFile::open(from)?;
+    let starts = starts(&text, sources, tokenizer, rules);
+    let hash = tokenizer.content_hash();
+    let mut writer = TokenWriter::create(to, tokenizer.vocab_size(), &hash)?;
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let mut ids = Vec::new();
+    for (&start, end) in starts.iter().zip(ends) {
+        writer.push(&[begin])?;
+        for place in (start..end).step_by(PIECE) {
+            text.read(place..(place + PIECE).min(end), &mut ids);
+            writer.push(&ids)?;
+        }
+    }
+    writer.finish()?;
+    // As many more tokens stand before a place as documents begin before it.
+    let moved = |place: usize| place + starts.partition_point(|&start| start < place);
+    let of_source = |source: &SourceRange| SourceRange {
+        name: source.name.clone(),
+        tokens: moved(source.tokens.start)..moved(source.tokens.end),
+    };
+    Ok(sources.iter().map(of_source).collect())
 }
 
 /// The tokens of a source that begin with the first word after so many line feeds.
@@ -76,6 +111,42 @@ mod tests {
     use corpus::{Tokenizer, TokenizerSettings};
 
     use super::*;
+
+    #[test]
+    fn every_document_begins_with_the_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let texts = ["one two\nthree\n\nfour five\n \n six\n\n".repeat(9), "a b\nc d\n".repeat(9)];
+        let all = [("x".to_owned(), texts.concat())];
+        let settings = TokenizerSettings { vocab_size: 300, ..TokenizerSettings::default() };
+        let tokenizer = Tokenizer::train(&all, &settings).unwrap();
+        let encoded = texts.each_ref().map(|text| tokenizer.encode(text).unwrap());
+        let [one, two] = &encoded;
+        let hash = tokenizer.content_hash();
+        let mut writer = TokenWriter::create(&path("a"), tokenizer.vocab_size(), &hash).unwrap();
+        writer.push(&encoded.concat()).unwrap();
+        writer.finish().unwrap();
+        let whole = one.len() + two.len();
+        let source = |name: &str, tokens| SourceRange { name: name.into(), tokens };
+        let sources = [source("one", 0..one.len()), source("two", one.len()..whole)];
+        let rules = BTreeMap::new();
+        let found = begin_each(&path("a"), &path("b"), &sources, &tokenizer, &rules, 1).unwrap();
+        let (file, mut ids) = (TokenFile::open(&path("b")).unwrap(), Vec::new());
+        // 27 blocks of the one, 18 lines of the other.
+        assert_eq!(found[0].tokens, 0..one.len() + 27);
+        assert_eq!(found[1].tokens, one.len() + 27..whole + 45);
+        file.read(0..file.len(), &mut ids);
+        let documents: Vec<String> =
+            ids.split(|&id| id == 1).map(|ids| tokenizer.decode(ids).trim().to_owned()).collect();
+        let expected = ["", "one two\nthree", "four five", "six"];
+        assert_eq!((documents.len(), &documents[..4]), (46, &expected.map(str::to_owned)[..]));
+        assert_eq!(documents[28..30], ["a b", "c d"]);
+        // Nothing else has changed, and documents are found where they were.
+        let kept: Vec<u32> = ids.iter().copied().filter(|&id| id != 1).collect();
+        assert_eq!(kept, encoded.concat());
+        let begins = ids.iter().enumerate().filter(|(_, id)| **id == 1).map(|(place, _)| place);
+        assert_eq!(starts(&ids, &found, &tokenizer, &rules), begins.collect::<Vec<_>>());
+    }
 
     #[test]
     fn documents_begin_after_blank_lines_or_lines_or_with_a_file() {

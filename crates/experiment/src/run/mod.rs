@@ -8,7 +8,7 @@ pub(crate) mod claim;
 pub mod clean;
 pub mod compare;
 pub(crate) mod curriculum;
-mod documents;
+pub(crate) mod documents;
 pub(crate) mod evaluation;
 pub(crate) mod exposure;
 pub(crate) mod log;

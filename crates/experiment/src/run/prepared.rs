@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, BuiltinText, Split};
+use corpus::tokenizer::Role;
 use corpus::{
     CorpusError, Text, TokenFile, TokenWriter, Tokenizer, cleaners, split, subset, text, texts,
 };
@@ -17,6 +18,7 @@ use train::TrainSettings;
 use train::data::SourceRange;
 use train::settings::DataOrder;
 
+use super::documents;
 use super::training_text::{self, SourceCounter, TrainingText};
 use super::{Run, perform};
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
@@ -90,7 +92,9 @@ impl PreparationStages {
         for path in recipe.tokenizer.path.iter().flat_map(|path| Tokenizer::files(path)) {
             tokenizer = tokenizer.reads(&path)?;
         }
-        let tokens = Stage::new("tokens", &())?.after(&corpus).after(&tokenizer);
+        // Only the tokens that begin documents depend on where these are.
+        let documents = recipe.tokenizer.begin_token.then_some(&recipe.corpus.documents);
+        let tokens = Stage::new("tokens", &documents)?.after(&corpus).after(&tokenizer);
         Ok(Self { corpus, tokenizer, tokens })
     }
 
@@ -345,7 +349,10 @@ impl Preparation<'_> {
     fn make_tokenizer(&self) -> Result<()> {
         let section = &self.recipe.tokenizer;
         let tokenizer = match &section.path {
-            Some(path) => Tokenizer::load(path)?,
+            Some(path) => match section.begin_token {
+                true => Tokenizer::load(path)?.beginning_texts()?,
+                false => Tokenizer::load(path)?,
+            },
             None => {
                 let settings = section.settings();
                 let folder = self.folder.join(TRAIN);
@@ -370,6 +377,31 @@ impl Preparation<'_> {
 
     /// Encodes a folder into a token file, and returns the places of its texts there.
     fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
+        let begin = tokenizer.role_id(Role::Begin).filter(|_| self.recipe.tokenizer.begin_token);
+        let sources = match begin {
+            None => self.encode_plainly(from, to, tokenizer)?,
+            Some(begin) => {
+                let plain = format!("{to}.plain");
+                let sources = self.encode_plainly(from, &plain, tokenizer)?;
+                let rules = &self.recipe.corpus.documents;
+                let [from, to] = [&plain, to].map(|name| self.folder.join(name));
+                let found = documents::begin_each(&from, &to, &sources, tokenizer, rules, begin)?;
+                files::remove(&from)?;
+                found
+            }
+        };
+        let count = sources.last().map_or(0, |last| last.tokens.end);
+        self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
+        Ok(sources)
+    }
+
+    /// Encodes a folder without special tokens.
+    fn encode_plainly(
+        &self,
+        from: &str,
+        to: &str,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<SourceRange>> {
         let (vocab_size, hash) = (tokenizer.vocab_size(), tokenizer.content_hash());
         let mut writer = TokenWriter::create(&self.folder.join(to), vocab_size, &hash)?;
         let from = self.folder.join(from);
@@ -384,11 +416,8 @@ impl Preparation<'_> {
             writer.push(&ids)?;
         }
         writer.finish()?;
-        let sources = counter.ranges();
         progress.end();
-        let count = sources.last().map_or(0, |last| last.tokens.end);
-        self.observer.note(format_args!("  {to}: {} tokens", grouped(count as u64)));
-        Ok(sources)
+        Ok(counter.ranges())
     }
 }
 

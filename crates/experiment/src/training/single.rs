@@ -188,6 +188,7 @@ fn words_of(tokens: &TokenFile, tokenizer: &Tokenizer) -> u64 {
     let starts = (0..tokens.len()).step_by(PIECE);
     let of_piece = |start: usize| {
         tokens.read(start..(start + PIECE).min(tokens.len()), &mut ids);
+        ids.retain(|&id| !tokenizer.is_special(id));
         corpus::text::count_words(&tokenizer.decode(&ids))
     };
     starts.map(of_piece).sum::<usize>() as u64

@@ -31,11 +31,17 @@ pub struct FinetuneTarget {
 }
 
 impl FinetuneTarget {
-    /// A task without early stopping unless the space has it: it would end trials by a rule of its
-    /// own, beside the sweep's.
-    fn recipe(&self, assignment: &Assignment) -> Result<FinetuneRecipe> {
+    /// The recipe of a trial. A task has no early stopping unless the space has it: it would end
+    /// trials by a rule of its own, beside the sweep's. The pipelines of 2025 and 2026 have none:
+    /// the best evaluation's weights count, as in their recipes.
+    ///
+    /// # Errors
+    /// When the settings cannot be used.
+    pub fn recipe(&self, assignment: &Assignment) -> Result<FinetuneRecipe> {
         let of_task = |text: String| format!("{}.{text}", self.task);
-        let mut overrides = vec![of_task("patience=0".to_owned())];
+        let stops = FinetuneRecipe::load(&self.base, &self.set)?.rules.score_texts();
+        let mut overrides: Vec<String> =
+            stops.then(|| of_task("patience=0".to_owned())).into_iter().collect();
         overrides.extend(self.set.iter().cloned());
         let settings = assignment.settings.iter();
         overrides.extend(settings.map(|(key, value)| of_task(format!("{key}={value}"))));

@@ -45,7 +45,8 @@ pub struct FinetuneSettings {
     pub max_grad_norm: f64,
     /// Examples per optimizer step; an epoch's last batch holds what is left.
     pub batch_size: usize,
-    /// Whether an epoch leaves out the examples that fill no whole batch.
+    /// Whether an epoch leaves out the examples that fill no whole batch; fewer than a batch are
+    /// one.
     #[serde(skip_serializing_if = "is_default")]
     pub drop_last: bool,
     /// Tokens that are read of an example at most, special ones included; fewer where the model

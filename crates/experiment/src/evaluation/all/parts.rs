@@ -1,7 +1,7 @@
 //! Scores of a part of a benchmark, which do not compare with those of the whole: they have a mark
 //! where they stand beside others.
 
-use eval::classification::tasks_of;
+use eval::classification::{ClassificationTask, tasks_of};
 use eval::{BENCHMARKS, Benchmark, BenchmarkResult, Kind, Rules};
 
 use super::model_scores::ModelScores;
@@ -107,7 +107,8 @@ fn sentence(parts: Vec<String>) -> String {
 
 /// How much of its benchmark a result is of.
 fn described(result: &BenchmarkResult) -> String {
-    let tasks = tasks_of(result.benchmark).len();
+    let is_of = |task: &&ClassificationTask| task.is_of(result.rules);
+    let tasks = tasks_of(result.benchmark).iter().filter(is_of).count();
     if tasks == 0 {
         return result.title();
     }

@@ -1,9 +1,11 @@
 //! (Super)GLUE as the pipelines of 2025 and 2026 fine-tune for it: the answers that `finetune` has
 //! left, in their files.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base::hash;
 use eval::challenge::ChallengeYear;
 use eval::challenge::files::to_text;
 use eval::classification::CHALLENGE_GLUE;
@@ -19,6 +21,7 @@ use crate::files;
 use crate::finetuning::result::FinetuneResult;
 use crate::identity;
 use crate::observer::Observer;
+use crate::recipe::FinetuneRecipe;
 
 /// The scores of a model that was fine-tuned for each task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,13 +43,19 @@ struct Finetuning {
     result: FinetuneResult,
 }
 
-/// The fine-tunings of a model.
+impl Finetuning {
+    fn seed(&self) -> u64 {
+        self.result.course.settings.seed
+    }
+}
+
+/// The fine-tunings of a model, all of one seed.
 pub(super) struct Glue(Vec<Finetuning>);
 
 impl Glue {
     /// Looks for a model's fine-tunings by the rules of a year, in a folder that `finetune` has
-    /// written or in those of its models. Of several seeds that of the pipelines counts, or else
-    /// the lowest.
+    /// written or in those of its models. Of several seeds that with the most tasks counts, then
+    /// that of the pipelines, then the lowest. Another seed and other settings are noted.
     ///
     /// # Errors
     /// When there is none, or a file cannot be read.
@@ -56,37 +65,49 @@ impl Glue {
         year: ChallengeYear,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let weights = identity::weights(model, observer)?;
+        let identity = identity::model(model, observer)?.to_string();
+        let identity = hash::of_bytes(identity.as_bytes());
+        let fits = |result: &FinetuneResult| {
+            let course = &result.course;
+            course.model.as_ref() == Some(&identity) && course.rules == rules(year)
+        };
         let mut places = vec![place.to_owned()];
         places.extend(folders(place)?);
-        let mut found = Vec::new();
+        let mut by_seed: BTreeMap<u64, Vec<Finetuning>> = BTreeMap::new();
         for task in CHALLENGE_GLUE {
-            let mut of_seeds = Vec::new();
             for folder in places.iter().map(|place| place.join(task)).filter(|it| it.is_dir()) {
                 for folder in folders(&folder)? {
-                    let fits = |result: &FinetuneResult| {
-                        let (course, name) = (&result.course, &result.score.name);
-                        let is_of_model = course.model.as_ref() == Some(&weights);
-                        is_of_model && course.rules == rules(year) && name == task
-                    };
-                    let result = FinetuneResult::read_if(&folder, fits)?;
-                    of_seeds.extend(result.map(|result| Finetuning { folder, result }));
+                    let fits = |result: &FinetuneResult| fits(result) && result.score.name == task;
+                    let Some(result) = FinetuneResult::read_if(&folder, fits)? else { continue };
+                    let found = Finetuning { folder, result };
+                    let of_seed = by_seed.entry(found.seed()).or_default();
+                    if of_seed.iter().all(|other| other.result.score.name != task) {
+                        of_seed.push(found);
+                    }
                 }
             }
-            let seed = |one: &Finetuning| one.result.course.settings.seed;
-            found.extend(of_seeds.into_iter().min_by_key(|one| (seed(one) != SEED, seed(one))));
         }
-        if found.is_empty() {
-            let (place, model, year) = (place.display(), model.display(), year.name());
-            return refuse(format_args!(
-                "{place} has no fine-tuning of {model} by the rules of {year}"
-            ))
-            .advise(format!(
-                "make them: babyllama finetune {model} --recipe {year} --data glue_filtered \
-                 --output {place}"
-            ));
+        let rank = |(seed, found): &(&u64, &Vec<Finetuning>)| {
+            (found.len(), **seed == SEED, Reverse(**seed))
+        };
+        let best = by_seed.iter().max_by_key(rank).map(|(seed, _)| *seed);
+        match best.and_then(|seed| by_seed.remove(&seed)) {
+            Some(found) => {
+                note_differences(&found, model, year, observer)?;
+                Ok(Self(found))
+            }
+            None => {
+                let (place, model, year) = (place.display(), model.display(), year.name());
+                refuse(format_args!(
+                    "{place} has no fine-tuning of {model} by the rules of {year}, with these \
+                     weights and this tokenizer"
+                ))
+                .advise(format!(
+                    "make them with `babyllama finetune {model} --recipe {year} --data FOLDER \
+                     --output FOLDER`, and name that output"
+                ))
+            }
         }
-        Ok(Self(found))
     }
 
     /// Writes the pipelines' files below a model's folder, and returns the scores.
@@ -126,6 +147,31 @@ impl Glue {
         let answers = vec![("glue", path)];
         Ok(TaskOutcome { task: AnyTask::Glue, score, answers, missing })
     }
+}
+
+/// Notes it where a seed or settings are not those of the pipeline.
+fn note_differences(
+    found: &[Finetuning],
+    model: &Path,
+    year: ChallengeYear,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let model = model.display();
+    if let Some(seed) = found.first().map(Finetuning::seed).filter(|&seed| seed != SEED) {
+        observer.note(format_args!("{model}: GLUE is of seed {seed}; the pipeline has {SEED}"));
+    }
+    let recipe = FinetuneRecipe::load(year.name(), &[])?;
+    for Finetuning { result, .. } in found {
+        let (task, settings) = (&result.score.name, &result.course.settings);
+        let keys = recipe.differing(task, settings);
+        if !keys.is_empty() {
+            let keys = keys.join(", ");
+            observer.note(format_args!(
+                "{model}: {task} was fine-tuned with other settings than the pipeline's: {keys}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A task's scores as the pipelines write them: accuracy and, of two classes, F1 and Matthews'

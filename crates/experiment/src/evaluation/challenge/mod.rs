@@ -111,7 +111,9 @@ pub fn evaluate_challenge(
     if checkpoints.is_none() {
         available.retain(|found| !leaves_out(found, observer));
     }
-    task::require_wanted(&settings.data, &available)?;
+    if settings.finetuned.is_none() {
+        task::require_wanted(&settings.data, &available)?;
+    }
     let aoa = available.iter().position(|found| found.task.is_of_trainings());
     let aoa = aoa.map(|place| available.remove(place));
     if checkpoints.is_some() && (selection.folders.len() > 1 || selection.ensemble) {
