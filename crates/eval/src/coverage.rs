@@ -35,8 +35,8 @@ impl Coverage {
     }
 
     /// Counts the tasks of a list, each with the number of its items in the files of 2024. By the
-    /// rules of 2024 and later a task is whole with exactly these. The files of 2023 have more, of which the
-    /// numbers are not published.
+    /// rules of 2024 and later a task is whole with exactly these. The files of 2023 have more, of
+    /// which the numbers are not published.
     pub(crate) fn of_sizes(
         known: &[(&'static str, usize)],
         tasks: &[TaskResult],

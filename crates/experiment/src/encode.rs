@@ -62,14 +62,19 @@ pub fn encode(job: &EncodeJob, observer: &dyn Observer) -> Result<Encoded> {
     let progress = ReadingProgress::begin(observer, "encoding", bytes_of(&files), "");
     let should_stop = || progress.should_stop();
     let mut push = |document: Text<'_>| -> Result<()> {
-        writer.push(begin.as_slice())?;
+        let mut before = begin;
         for stretch in tokenizer.encode_texts(&should_stop, &progress.count(vec![document])) {
             let (_, ids) = stretch?;
+            // An empty document does not begin.
+            if let Some(begin) = before.take_if(|_| !ids.is_empty()) {
+                writer.push(&[begin])?;
+                encoded.tokens += 1;
+            }
             writer.push(&ids)?;
             encoded.tokens += ids.len() as u64;
         }
         writer.push(end.as_slice())?;
-        encoded.tokens += (begin.iter().len() + end.iter().len()) as u64;
+        encoded.tokens += end.iter().len() as u64;
         encoded.documents += 1;
         Ok(())
     };

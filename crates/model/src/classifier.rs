@@ -223,7 +223,8 @@ impl Classifier {
     }
 }
 
-/// What the names of a [`PerceptronHead`]'s parameters begin with. No language model has such names.
+/// What the names of a [`PerceptronHead`]'s parameters begin with. No language model has such
+/// names.
 const PERCEPTRON: &str = "classification_head";
 
 /// The names that transformers gives to labels without names.

@@ -67,6 +67,17 @@ fn a_model_continues_and_scores_texts_behind_the_token() {
 }
 
 #[test]
+fn masked_models_have_ends_of_their_own() {
+    let workspace = Workspace::new();
+    let line = "run small.toml --set models.student.architecture=roberta --set \
+                tokenizer.mask_token=true --set tokenizer.begin_token=true";
+    workspace
+        .babyllama(line)
+        .refused(2)
+        .names(&["`tokenizer.begin_token` is for models that predict the next token"]);
+}
+
+#[test]
 fn a_tokenizer_of_a_file_gets_the_token_or_is_refused() {
     let workspace = Workspace::new();
     workspace.babyllama("tokenizer train text --vocab-size 300 --output plain").done();

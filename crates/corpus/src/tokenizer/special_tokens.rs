@@ -42,8 +42,9 @@ impl Tokenizer {
             doing: "putting the token that begins texts before them",
             cause,
         };
-        let (token, id) =
-            self.role(Role::Begin).ok_or(CorpusError::NoSuchRole { key: Role::Begin.key() })?;
+        let Some((token, id)) = self.role(Role::Begin) else {
+            return Err(failed("it has no token that begins texts".to_owned()));
+        };
         let [around, around_pair] = [self.tokens_around(false)?, self.tokens_around(true)?];
         let begins = |[before, between, after]: &[Vec<u32>; 3]| {
             *before == [id] && between.is_empty() && after.is_empty()

@@ -17,9 +17,9 @@ pub fn score(metric: Metric, answers: impl IntoIterator<Item = (u32, u32)>) -> f
     Items::labels(measure, answers).score()
 }
 
-/// What chooses the weights to keep. By the rules of 2023 and 2024 F1 of class 1 where there are two
-/// classes, whatever the task reports; else accuracy. By those of 2025 and 2026 F1 for the tasks
-/// that report it; else accuracy.
+/// What chooses the weights to keep. By the rules of 2023 and 2024 F1 of class 1 where there are
+/// two classes, whatever the task reports; else accuracy. By those of 2025 and 2026 F1 for the
+/// tasks that report it; else accuracy.
 pub fn selection_metric(task: &ClassificationTask, classes: usize, rules: Rules) -> Metric {
     let by_f1 = match rules.score_texts() {
         true => classes == 2,

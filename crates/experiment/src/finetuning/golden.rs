@@ -26,8 +26,8 @@ fn golden() -> (PathBuf, Value) {
     (folder, serde_json::from_str(&text).unwrap())
 }
 
-/// A folder with a model's weights and a tokenizer, for some of the models differ in that alone. The
-/// pipelines' numbers are without dropout.
+/// A folder with a model's weights and a tokenizer, for some of the models differ in that alone.
+/// The pipelines' numbers are without dropout.
 fn model_folder(golden: &Path, name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for place in ["llama", name].map(|name| golden.join("models").join(name)) {
@@ -61,7 +61,10 @@ fn items_are_those_of_the_pipelines_of_2025_and_2026() {
         let subject = FinetuneSubject::open(name, place.path(), Rules::Year2026, &Silent).unwrap();
         for (task, expected) in tasks.as_object().unwrap() {
             let texts = golden["texts"][task].as_array().unwrap().iter().zip(0..);
-            let item = |(item, label): (&Value, u32)| json!({ "sentence1": item[0][0], "sentence2": item[0][1], "label": label });
+            let item = |(item, label): (&Value, u32)| {
+                let [first, second] = [&item[0][0], &item[0][1]];
+                json!({ "sentence1": first, "sentence2": second, "label": label })
+            };
             let items: Vec<Value> = texts.map(item).collect();
             for (index, found) in encode(&items, &subject, 48).iter().enumerate() {
                 let padded = expected["ids"][index].as_array().unwrap();

@@ -23,8 +23,8 @@ pub struct FinetuneSubject {
     pub name: String,
     pub(super) folder: PathBuf,
     pub(super) tokenizer: Tokenizer,
-    /// What stands around texts: by the rules of 2023 and 2024 nothing where its classifier reads
-    /// from left to right, by those of 2025 and 2026 what its tokenizer puts there.
+    /// What stands around texts: what its tokenizer puts there, and by the rules of 2023 and 2024
+    /// the ends that masked models and encoder-decoders need.
     pub(super) special_tokens: SpecialTokens,
     /// Everything in the folder that decides.
     pub(super) identity: Value,
@@ -50,19 +50,18 @@ impl FinetuneSubject {
         let config = hugging_face::load_any_config(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         let family = config.architecture;
-        let (tokenizer, special_tokens) =
-            match (family.classifies_both_ways(), family.is_encoder_decoder()) {
-                _ if !rules.score_texts() => {
-                    let special_tokens = own_special_tokens(&tokenizer)?;
-                    (tokenizer, special_tokens)
-                }
-                (false, _) => (tokenizer, SpecialTokens::default()),
-                (true, false) => with_ends(&tokenizer)?,
-                (true, true) => {
-                    let special_tokens = with_end(&tokenizer)?;
-                    (tokenizer, special_tokens)
-                }
-            };
+        let has_ends = rules.score_texts() && family.classifies_both_ways();
+        let (tokenizer, special_tokens) = match (has_ends, family.is_encoder_decoder()) {
+            (false, _) => {
+                let special_tokens = own_special_tokens(&tokenizer)?;
+                (tokenizer, special_tokens)
+            }
+            (true, false) => with_ends(&tokenizer)?,
+            (true, true) => {
+                let special_tokens = with_end(&tokenizer)?;
+                (tokenizer, special_tokens)
+            }
+        };
         Ok(Self {
             name,
             folder: folder.to_owned(),

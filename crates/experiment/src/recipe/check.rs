@@ -53,6 +53,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
                 .map_err(|fault| fault.within("distill").within(&key))?;
         }
     }
+    check_begin_token(recipe)?;
     check_hidden_tokens(recipe)?;
     check_evaluate(recipe, &recipe.evaluate)
 }
@@ -158,6 +159,20 @@ fn check_masked(model: &ModelSection, vocab_size: usize) -> Result<(), Fault> {
     ensure(family.is_causal() || model.distill.is_none(), "distill", || {
         format!("is set; {} predicts no next token and has no teachers", family.title())
     })
+}
+
+/// The texts of masked models and of encoder-decoders have ends of their own.
+fn check_begin_token(recipe: &Recipe) -> Result<(), Fault> {
+    if !recipe.tokenizer.begin_token {
+        return Ok(());
+    }
+    for (name, model) in &recipe.models {
+        let is_causal = model.family().is_none_or(|family| family.is_causal());
+        ensure(is_causal, "tokenizer.begin_token", || {
+            format!("is for models that predict the next token, which models.{name} does not")
+        })?;
+    }
+    Ok(())
 }
 
 /// Masked models hide tokens and encoder-decoders spans, for which the tokenizer needs some of its

@@ -211,9 +211,9 @@ pub struct TokenizerSection {
     /// of encoder-decoders; T5 has 100. Left out, 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub sentinels: usize,
-    /// Whether `<s>` stands before every text: the tokenizer puts it before those that models
-    /// score, and every document of the training and the held-out text (`corpus.documents`) begins
-    /// with it; left out, false.
+    /// Whether `<s>` stands before every text, for models that predict the next token: the
+    /// tokenizer puts it before those that models score, and every document of the training and
+    /// the held-out text (`corpus.documents`) begins with it; left out, false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub begin_token: bool,
     /// A `tokenizer.json` to use instead of training one; of the other keys only `begin_token` then

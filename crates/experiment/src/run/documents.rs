@@ -21,8 +21,7 @@ pub(crate) fn starts(
     tokenizer: &Tokenizer,
     rules: &BTreeMap<String, DocumentRule>,
 ) -> Vec<usize> {
-    let tokens: Vec<String> =
-        (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode(&[id])).collect();
+    let tokens = texts_of_tokens(tokenizer);
     let mut starts = Vec::new();
     for source in sources.iter().filter(|source| !source.tokens.is_empty()) {
         let rule = rules.get(&source.name).or(rules.get(EVERY_OTHER)).copied().unwrap_or_default();
@@ -43,37 +42,65 @@ pub(crate) fn starts(
     starts
 }
 
-/// Copies a token file with the token `begin` before every document, and returns where the sources
-/// are then.
+/// Copies a token file with the token that the tokenizer puts before texts before every document
+/// that is not blank, and returns where the sources are then. `rules` get what was found of sources
+/// without one.
 pub(super) fn begin_each(
     from: &Path,
     to: &Path,
     sources: &[SourceRange],
     tokenizer: &Tokenizer,
-    rules: &BTreeMap<String, DocumentRule>,
-    begin: u32,
+    rules: &mut BTreeMap<String, DocumentRule>,
 ) -> Result<Vec<SourceRange>> {
     let text = TokenFile::open(from)?;
+    settle(&text, sources, tokenizer, rules);
     let starts = starts(&text, sources, tokenizer, rules);
+    let [begin, ..] = tokenizer.tokens_around(false)?;
     let hash = tokenizer.content_hash();
     let mut writer = TokenWriter::create(to, tokenizer.vocab_size(), &hash)?;
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    let mut ids = Vec::new();
+    let (mut ids, mut begun) = (Vec::new(), Vec::new());
     for (&start, end) in starts.iter().zip(ends) {
-        writer.push(&[begin])?;
         for place in (start..end).step_by(PIECE) {
             text.read(place..(place + PIECE).min(end), &mut ids);
+            if place == start && !tokenizer.decode(&ids).trim().is_empty() {
+                writer.push(&begin)?;
+                begun.push(start);
+            }
             writer.push(&ids)?;
         }
     }
     writer.finish()?;
     // As many more tokens stand before a place as documents begin before it.
-    let moved = |place: usize| place + starts.partition_point(|&start| start < place);
+    let moved = |place: usize| place + begin.len() * begun.partition_point(|&start| start < place);
     let of_source = |source: &SourceRange| SourceRange {
         name: source.name.clone(),
         tokens: moved(source.tokens.start)..moved(source.tokens.end),
     };
     Ok(sources.iter().map(of_source).collect())
+}
+
+/// Looks at the sources without a rule, and notes what a document is there.
+fn settle(
+    text: &dyn TokenSource,
+    sources: &[SourceRange],
+    tokenizer: &Tokenizer,
+    rules: &mut BTreeMap<String, DocumentRule>,
+) {
+    let tokens = texts_of_tokens(tokenizer);
+    for source in sources.iter().filter(|source| !source.tokens.is_empty()) {
+        let rule = rules.get(&source.name).or(rules.get(EVERY_OTHER)).copied().unwrap_or_default();
+        if rule == DocumentRule::Auto {
+            let has_blocks = !after(text, source, &tokens, 2).is_empty();
+            let found = if has_blocks { DocumentRule::BlankLine } else { DocumentRule::Line };
+            rules.insert(source.name.clone(), found);
+        }
+    }
+}
+
+/// The text of every token.
+fn texts_of_tokens(tokenizer: &Tokenizer) -> Vec<String> {
+    (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode(&[id])).collect()
 }
 
 /// The tokens of a source that begin with the first word after so many line feeds.
@@ -119,7 +146,7 @@ mod tests {
         let texts = ["one two\nthree\n\nfour five\n \n six\n\n".repeat(9), "a b\nc d\n".repeat(9)];
         let all = [("x".to_owned(), texts.concat())];
         let settings = TokenizerSettings { vocab_size: 300, ..TokenizerSettings::default() };
-        let tokenizer = Tokenizer::train(&all, &settings).unwrap();
+        let tokenizer = Tokenizer::train(&all, &settings).unwrap().beginning_texts().unwrap();
         let encoded = texts.each_ref().map(|text| tokenizer.encode(text).unwrap());
         let [one, two] = &encoded;
         let hash = tokenizer.content_hash();
@@ -129,8 +156,11 @@ mod tests {
         let whole = one.len() + two.len();
         let source = |name: &str, tokens| SourceRange { name: name.into(), tokens };
         let sources = [source("one", 0..one.len()), source("two", one.len()..whole)];
-        let rules = BTreeMap::new();
-        let found = begin_each(&path("a"), &path("b"), &sources, &tokenizer, &rules, 1).unwrap();
+        let mut rules = BTreeMap::new();
+        let found = begin_each(&path("a"), &path("b"), &sources, &tokenizer, &mut rules).unwrap();
+        let settled = [("one", DocumentRule::BlankLine), ("two", DocumentRule::Line)];
+        let settled = settled.map(|(name, rule)| (name.to_owned(), rule));
+        assert_eq!(rules, settled.into());
         let (file, mut ids) = (TokenFile::open(&path("b")).unwrap(), Vec::new());
         // 27 blocks of the one, 18 lines of the other.
         assert_eq!(found[0].tokens, 0..one.len() + 27);

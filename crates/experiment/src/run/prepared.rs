@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use base::ShouldStop;
 use builtin_corpus::{BuiltinSettings, BuiltinText, Split};
-use corpus::tokenizer::Role;
 use corpus::{
     CorpusError, Text, TokenFile, TokenWriter, Tokenizer, cleaners, split, subset, text, texts,
 };
@@ -28,7 +27,7 @@ use crate::lock::{LockError, RunLock};
 use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::reading::{self, ReadingProgress};
-use crate::recipe::{CorpusSection, Recipe, Source, Validation};
+use crate::recipe::{CorpusSection, DocumentRule, Recipe, Source, Validation};
 use crate::stage::{Stage, Stages, Status};
 
 /// What the models are trained on.
@@ -239,11 +238,13 @@ impl Preparation<'_> {
         let tokenizer = Tokenizer::load(&self.folder.join("tokenizer/tokenizer.json"))?;
         let outputs = [TRAIN_TOKENS, VALIDATION_TOKENS, SOURCES, VALIDATION_SOURCES];
         self.perform(&tokens, &outputs, || {
+            // What a document is in a source of the training text, it is in the held-out text too.
+            let mut rules = self.recipe.corpus.documents.clone();
             for (from, to, sources) in [
                 (TRAIN, TRAIN_TOKENS, SOURCES),
                 (VALIDATION, VALIDATION_TOKENS, VALIDATION_SOURCES),
             ] {
-                let found = self.encode(from, to, &tokenizer)?;
+                let found = self.encode(from, to, &tokenizer, &mut rules)?;
                 files::write_json(&self.folder.join(sources), &found)?;
             }
             Ok(())
@@ -349,9 +350,15 @@ impl Preparation<'_> {
     fn make_tokenizer(&self) -> Result<()> {
         let section = &self.recipe.tokenizer;
         let tokenizer = match &section.path {
-            Some(path) => match section.begin_token {
-                true => Tokenizer::load(path)?.beginning_texts()?,
-                false => Tokenizer::load(path)?,
+            Some(path) => match (section.begin_token, Tokenizer::load(path)?) {
+                (false, tokenizer) => tokenizer,
+                (true, tokenizer) => match tokenizer.beginning_texts() {
+                    Ok(tokenizer) => tokenizer,
+                    Err(cause) => {
+                        return refuse(format_args!("tokenizer.begin_token: {cause}"))
+                            .advise("leave begin_token out, or name another tokenizer");
+                    }
+                },
             },
             None => {
                 let settings = section.settings();
@@ -375,17 +382,22 @@ impl Preparation<'_> {
         Ok(tokenizer.save_folder(&self.folder.join(TOKENIZER), SEQUENCE_LENGTH)?)
     }
 
-    /// Encodes a folder into a token file, and returns the places of its texts there.
-    fn encode(&self, from: &str, to: &str, tokenizer: &Tokenizer) -> Result<Vec<SourceRange>> {
-        let begin = tokenizer.role_id(Role::Begin).filter(|_| self.recipe.tokenizer.begin_token);
-        let sources = match begin {
-            None => self.encode_plainly(from, to, tokenizer)?,
-            Some(begin) => {
+    /// Encodes a folder into a token file, and returns the places of its texts there. Where
+    /// documents begin with a token, `rules` get those of the sources that have none.
+    fn encode(
+        &self,
+        from: &str,
+        to: &str,
+        tokenizer: &Tokenizer,
+        rules: &mut BTreeMap<String, DocumentRule>,
+    ) -> Result<Vec<SourceRange>> {
+        let sources = match self.recipe.tokenizer.begin_token {
+            false => self.encode_plainly(from, to, tokenizer)?,
+            true => {
                 let plain = format!("{to}.plain");
                 let sources = self.encode_plainly(from, &plain, tokenizer)?;
-                let rules = &self.recipe.corpus.documents;
                 let [from, to] = [&plain, to].map(|name| self.folder.join(name));
-                let found = documents::begin_each(&from, &to, &sources, tokenizer, rules, begin)?;
+                let found = documents::begin_each(&from, &to, &sources, tokenizer, rules)?;
                 files::remove(&from)?;
                 found
             }

@@ -1,5 +1,5 @@
-//! Weights that a training keeps for good: after epochs, as teachers, and where the BabyLM challenge
-//! asks for checkpoints.
+//! Weights that a training keeps for good: after epochs, as teachers, and where the BabyLM
+//! challenge asks for checkpoints.
 
 use std::path::{Path, PathBuf};
 

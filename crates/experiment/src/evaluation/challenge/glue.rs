@@ -130,7 +130,10 @@ impl Glue {
                 missing.push(format!("all items of {task}"));
             }
             count += labels.len();
-            let answer = |(index, label): (usize, &u32)| json!({ "id": format!("{task}_{index}"), "pred": label });
+            let answer = |(index, label): (usize, &u32)| {
+                let id = format!("{task}_{index}");
+                json!({ "id": id, "pred": label })
+            };
             let answers: Vec<Value> = labels.iter().enumerate().map(answer).collect();
             let answers = json!({ "predictions": answers });
             let own = place.join(task);
