@@ -69,11 +69,13 @@ fn a_model_continues_and_scores_texts_behind_the_token() {
 #[test]
 fn masked_models_have_ends_of_their_own() {
     let workspace = Workspace::new();
-    let line = "run small.toml --set models.student.architecture=roberta --set \
-                tokenizer.mask_token=true --set tokenizer.begin_token=true";
+    let recipe = "[corpus]\nsource = 'text'\n[tokenizer]\nvocab_size = 300\nmask_token = true\n\
+                  begin_token = true\n[models.m]\narchitecture = 'ltg-bert'\nhidden_size = 16\n\
+                  intermediate_size = 24\nnum_layers = 1\nnum_heads = 2\n";
+    workspace.write("masked.toml", recipe);
     workspace
-        .babyllama(line)
-        .refused(2)
+        .babyllama("run masked.toml")
+        .refused(1)
         .names(&["`tokenizer.begin_token` is for models that predict the next token"]);
 }
 

@@ -62,41 +62,46 @@ pub(crate) fn table(
         });
         table.row([task.title(), items.as_deref().unwrap_or_default(), &chance], cells);
         for part in parts(task) {
-            let cells = scores().map(|score| score.and_then(&part.of).map_or_else(nothing, shown));
-            table.row([&format!("of which {}", part.name), "", ""], cells);
+            let of = |score: Option<&AnyScore>| score.and_then(|score| part.of(score));
+            let cells = scores().map(|score| of(score).map_or_else(nothing, shown));
+            table.row([&format!("of which {}", part.name()), "", ""], cells);
         }
     }
     table.into_table()
 }
 
-/// A score that the score of a task is the mean of.
-struct ScorePart {
-    name: &'static str,
-    of: Box<dyn Fn(&AnyScore) -> Option<f64>>,
+/// A score that the score of a task is the mean of, with its name.
+enum ScorePart {
+    Reading(&'static str, fn(&ReadingScore) -> f64),
+    Glue(&'static str),
+}
+
+impl ScorePart {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Reading(name, _) | Self::Glue(name) => name,
+        }
+    }
+
+    fn of(&self, score: &AnyScore) -> Option<f64> {
+        match (self, score) {
+            (Self::Reading(_, of), AnyScore::Reading { score, .. }) => Some(of(score)),
+            (Self::Glue(name), AnyScore::Glue(score)) => {
+                score.tasks.get(*name).map(|share| 100.0 * share)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The parts of a task that have rows of their own.
 fn parts(task: AnyTask) -> Vec<ScorePart> {
-    let reading = |name, of: fn(&ReadingScore) -> f64| ScorePart {
-        name,
-        of: Box::new(move |score| match score {
-            AnyScore::Reading { score, .. } => Some(of(score)),
-            _ => None,
-        }),
-    };
-    let glue = |name: &'static str| ScorePart {
-        name,
-        of: Box::new(move |score| match score {
-            AnyScore::Glue(score) => score.tasks.get(name).map(|share| 100.0 * share),
-            _ => None,
-        }),
-    };
     match task {
         AnyTask::Reading => vec![
-            reading("eye tracking", |score| score.eye_tracking),
-            reading("self-paced", |score| score.self_paced),
+            ScorePart::Reading("eye tracking", |score| score.eye_tracking),
+            ScorePart::Reading("self-paced", |score| score.self_paced),
         ],
-        AnyTask::Glue => CHALLENGE_GLUE.map(glue).into(),
+        AnyTask::Glue => CHALLENGE_GLUE.map(ScorePart::Glue).into(),
         AnyTask::Choices(_) | AnyTask::Aoa => Vec::new(),
     }
 }
