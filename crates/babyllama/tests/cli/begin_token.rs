@@ -75,7 +75,7 @@ fn masked_models_have_ends_of_their_own() {
     workspace.write("masked.toml", recipe);
     workspace
         .babyllama("run masked.toml")
-        .refused(1)
+        .refused(2)
         .names(&["`tokenizer.begin_token` is for models that predict the next token"]);
 }
 
