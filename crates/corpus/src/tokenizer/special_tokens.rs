@@ -1,6 +1,6 @@
 //! The special tokens around texts: `<s> A </s></s> B </s>` of masked models, `<s> A` of others.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{Encoding, PostProcessor, Token};
 
@@ -58,16 +58,17 @@ impl Tokenizer {
         let text = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
         let begin = json!({ "SpecialToken": { "id": token, "type_id": 0 } });
         let special_token = json!({ "id": token, "ids": [id], "tokens": [token] });
-        let wrong = |cause: serde_json::Error| failed(cause.to_string());
-        let mut value: Value = serde_json::from_str(&self.json).map_err(wrong)?;
+        // As it is used, which its folder may have decided.
+        let mut value = serde_json::to_value(&self.inner).map_err(|it| failed(it.to_string()))?;
         value["post_processor"] = json!({
             "type": "TemplateProcessing",
             "single": [begin, text("A")],
             "pair": [begin, text("A"), text("B")],
             "special_tokens": { token: special_token },
         });
-        let json = serde_json::to_string_pretty(&value).map_err(wrong)?;
-        Self::from_json(json).map_err(failed)
+        let begins = Self::with_prefix_space(value.to_string(), None).map_err(failed)?;
+        let truncation_side = self.truncation_side;
+        Ok(Self { roles: self.roles.clone(), truncation_side, ..begins })
     }
 
     /// The tokens that the post-processor puts around one text or around a pair: before the first
@@ -111,6 +112,8 @@ impl Tokenizer {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::super::tests::small;
     use super::*;
 
@@ -153,6 +156,17 @@ mod tests {
         assert_eq!(begins.beginning_texts().unwrap().json, begins.json);
         let again = Tokenizer::from_json(begins.json.clone()).unwrap();
         assert_eq!(around(&again), expected);
+        // A token of another name begins texts where the folder states it, and still does then.
+        let folder = tempfile::tempdir().unwrap();
+        small().save_folder(folder.path(), 8).unwrap();
+        let config = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "</s>" });
+        std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        std::fs::remove_file(folder.path().join("special_tokens_map.json")).unwrap();
+        let named = Tokenizer::from_folder(folder.path()).unwrap().beginning_texts().unwrap();
+        assert_eq!(around(&named)[0][0], [2]);
+        named.save_folder(folder.path(), 8).unwrap();
+        let again = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!((around(&again), again.role_id(Role::Begin)), (around(&named), Some(2)));
         let both = template(
             &[special("<s>"), text("A"), special("</s>")],
             &[special("<s>"), text("A"), special("</s>"), text("B"), special("</s>")],
