@@ -70,6 +70,11 @@ pub fn model(folder: &Path, observer: &dyn Observer) -> Result<Value> {
     Ok(json!({ "weights": weights(folder, observer)?, "files": files }))
 }
 
+/// The hash of a model's identity, as records name it.
+pub fn hash_of_model(identity: &Value) -> String {
+    hash::of_bytes(identity.to_string().as_bytes())
+}
+
 /// The hash of a file, without the version of the program that wrote it where that stands in it: it
 /// changes whenever another program saves the folder, and decides nothing.
 fn hash_of(path: &Path) -> std::io::Result<String> {

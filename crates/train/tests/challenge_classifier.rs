@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Fixture, assert_close, folder};
+use common::{Fixture, assert_close, batches, folder};
 use engine::Device;
 use engine::cpu::Cpu;
 use model::{Classifier, hugging_face};
@@ -55,17 +55,6 @@ fn segment(classifier: &Classifier, name: &str) -> engine::Segment {
     let name = format!("classification_head.{name}");
     let mut segments = classifier.parameters().layout().segments().iter();
     segments.find(|named| named.name == name).unwrap().segment
-}
-
-/// The batches under a prefix: in the file all sequences are concatenated.
-fn batches(expected: &Fixture, prefix: &str) -> Vec<Vec<Example>> {
-    let numbers = |name: &str| expected.ids(&format!("{prefix}{name}")).into_iter();
-    let mut ids = numbers("ids");
-    let mut examples = numbers("lengths").zip(numbers("labels")).map(|(length, label)| Example {
-        ids: ids.by_ref().take(length as usize).collect(),
-        label,
-    });
-    numbers("sizes").map(|size| examples.by_ref().take(size as usize).collect()).collect()
 }
 
 /// The rates of the steps, as the loop takes them.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use base::rng::Rng;
-use common::{Fixture, assert_close, compare_segments, folder};
+use common::{Fixture, assert_close, batches, compare_segments, folder};
 use engine::Device;
 use engine::cpu::Cpu;
 use model::{Architecture, Batch, Classifier, Model, ModelConfig, hugging_face};
@@ -34,17 +34,6 @@ fn cpu() -> Arc<dyn Device> {
 
 fn load(name: &str) -> Classifier {
     hugging_face::load_classifier(&folder(name), &cpu()).unwrap()
-}
-
-/// The batches under a prefix: in the file all sequences are concatenated.
-fn batches(expected: &Fixture, prefix: &str) -> Vec<Vec<Example>> {
-    let numbers = |name: &str| expected.ids(&format!("{prefix}{name}")).into_iter();
-    let mut ids = numbers("ids");
-    let mut examples = numbers("lengths").zip(numbers("labels")).map(|(length, label)| Example {
-        ids: ids.by_ref().take(length as usize).collect(),
-        label,
-    });
-    numbers("sizes").map(|size| examples.by_ref().take(size as usize).collect()).collect()
 }
 
 #[test]

@@ -140,10 +140,9 @@ pub fn finetune(
 /// Refuses to replace a model's fine-tunings by those of another pipeline.
 fn check_rules(place: &Path, rules: Rules) -> Result<()> {
     for task in classification_tasks() {
-        let Ok(entries) = std::fs::read_dir(place.join(task.name)) else { continue };
-        for seed in entries.flatten() {
-            let found = FinetuneResult::read_if(&seed.path(), |found| found.course.rules != rules)?;
-            if let Some(found) = found {
+        for seed in files::entries(&place.join(task.name))? {
+            let is_other = |found: &FinetuneResult| found.course.rules != rules;
+            if let Some(found) = FinetuneResult::read_if(&seed, is_other)? {
                 let (place, other) = (place.display(), found.course.rules.name());
                 return refuse(format_args!("{place} holds fine-tunings by the rules of {other}"))
                     .advise("name another folder with --output, or delete that one");

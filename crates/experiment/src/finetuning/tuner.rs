@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base::hash;
 use corpus::tokenizer::Role;
 use engine::Device;
 use eval::classification::{SpecialTokens, predictions, score, selection_metric};
@@ -91,7 +90,7 @@ impl Tuner<'_> {
         let course = FinetuneHistory {
             trained_on: job.task().name.to_owned(),
             rules,
-            model: Some(hash::of_bytes(subject.identity.to_string().as_bytes())),
+            model: Some(identity::hash_of_model(&subject.identity)),
             settings,
             labels: items.labels.values().to_vec(),
             training_items: items.training.examples.len(),

@@ -103,7 +103,7 @@ impl FinetuneRecipe {
     /// # Errors
     /// When the settings cannot be written as TOML.
     pub fn of_task(&self, task: &str, seed: Option<u64>) -> crate::Result<String> {
-        let mut settings = self.tasks.get(task).unwrap_or(&self.default).clone();
+        let mut settings = self.settings_of(task).clone();
         settings.seed = seed.unwrap_or(settings.seed);
         let settings = toml::to_string(&settings)
             .map_err(|cause| ExperimentError::Refused(format!("settings of {task}: {cause}")))?;
@@ -116,7 +116,7 @@ impl FinetuneRecipe {
             Ok(serde_json::Value::Object(keys)) => keys,
             _ => serde_json::Map::new(),
         };
-        let own = of_all(self.tasks.get(task).unwrap_or(&self.default));
+        let own = of_all(self.settings_of(task));
         let other = of_all(settings);
         let keys: BTreeSet<&String> = own.keys().chain(other.keys()).collect();
         let differs = |key: &&String| *key != "seed" && own.get(*key) != other.get(*key);
@@ -160,7 +160,11 @@ impl FinetuneRecipe {
 
     /// The settings of a task.
     pub fn settings(&self, task: &ClassificationTask) -> &FinetuneSettings {
-        self.tasks.get(task.name).unwrap_or(&self.default)
+        self.settings_of(task.name)
+    }
+
+    fn settings_of(&self, task: &str) -> &FinetuneSettings {
+        self.tasks.get(task).unwrap_or(&self.default)
     }
 }
 

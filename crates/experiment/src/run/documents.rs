@@ -21,30 +21,41 @@ pub(crate) fn starts(
     tokenizer: &Tokenizer,
     rules: &BTreeMap<String, DocumentRule>,
 ) -> Vec<usize> {
-    let tokens = texts_of_tokens(tokenizer);
-    let mut starts = Vec::new();
+    find(text, sources, tokenizer, rules).0
+}
+
+/// The first token of every document, and the rule of each source.
+fn find(
+    text: &dyn TokenSource,
+    sources: &[SourceRange],
+    tokenizer: &Tokenizer,
+    rules: &BTreeMap<String, DocumentRule>,
+) -> (Vec<usize>, BTreeMap<String, DocumentRule>) {
+    let tokens: Vec<String> =
+        (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode(&[id])).collect();
+    let (mut starts, mut found) = (Vec::new(), BTreeMap::new());
     for source in sources.iter().filter(|source| !source.tokens.is_empty()) {
         let rule = rules.get(&source.name).or(rules.get(EVERY_OTHER)).copied().unwrap_or_default();
+        let after = |line_feeds| after(text, source, &tokens, line_feeds);
+        let (rule, others) = match rule {
+            DocumentRule::File => (rule, Vec::new()),
+            DocumentRule::BlankLine => (rule, after(2)),
+            DocumentRule::Line => (rule, after(1)),
+            DocumentRule::Auto => match after(2) {
+                blocks if blocks.is_empty() => (DocumentRule::Line, after(1)),
+                blocks => (DocumentRule::BlankLine, blocks),
+            },
+        };
         starts.push(source.tokens.start);
-        match rule {
-            DocumentRule::File => {}
-            DocumentRule::BlankLine => starts.extend(after(text, source, &tokens, 2)),
-            DocumentRule::Line => starts.extend(after(text, source, &tokens, 1)),
-            DocumentRule::Auto => {
-                let blocks = after(text, source, &tokens, 2);
-                match blocks.is_empty() {
-                    true => starts.extend(after(text, source, &tokens, 1)),
-                    false => starts.extend(blocks),
-                }
-            }
-        }
+        starts.extend(others);
+        found.insert(source.name.clone(), rule);
     }
-    starts
+    (starts, found)
 }
 
 /// Copies a token file with the token that the tokenizer puts before texts before every document
-/// that is not blank, and returns where the sources are then. `rules` get what was found of sources
-/// without one.
+/// that is not blank, and returns where the sources are then. `rules` get that of each source, also
+/// where it was looked at.
 pub(super) fn begin_each(
     from: &Path,
     to: &Path,
@@ -53,8 +64,8 @@ pub(super) fn begin_each(
     rules: &mut BTreeMap<String, DocumentRule>,
 ) -> Result<Vec<SourceRange>> {
     let text = TokenFile::open(from)?;
-    settle(&text, sources, tokenizer, rules);
-    let starts = starts(&text, sources, tokenizer, rules);
+    let (starts, found) = find(&text, sources, tokenizer, rules);
+    rules.extend(found);
     let [begin, ..] = tokenizer.tokens_around(false)?;
     let hash = tokenizer.content_hash();
     let mut writer = TokenWriter::create(to, tokenizer.vocab_size(), &hash)?;
@@ -78,29 +89,6 @@ pub(super) fn begin_each(
         tokens: moved(source.tokens.start)..moved(source.tokens.end),
     };
     Ok(sources.iter().map(of_source).collect())
-}
-
-/// Looks at the sources without a rule, and notes what a document is there.
-fn settle(
-    text: &dyn TokenSource,
-    sources: &[SourceRange],
-    tokenizer: &Tokenizer,
-    rules: &mut BTreeMap<String, DocumentRule>,
-) {
-    let tokens = texts_of_tokens(tokenizer);
-    for source in sources.iter().filter(|source| !source.tokens.is_empty()) {
-        let rule = rules.get(&source.name).or(rules.get(EVERY_OTHER)).copied().unwrap_or_default();
-        if rule == DocumentRule::Auto {
-            let has_blocks = !after(text, source, &tokens, 2).is_empty();
-            let found = if has_blocks { DocumentRule::BlankLine } else { DocumentRule::Line };
-            rules.insert(source.name.clone(), found);
-        }
-    }
-}
-
-/// The text of every token.
-fn texts_of_tokens(tokenizer: &Tokenizer) -> Vec<String> {
-    (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode(&[id])).collect()
 }
 
 /// The tokens of a source that begin with the first word after so many line feeds.

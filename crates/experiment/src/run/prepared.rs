@@ -350,16 +350,14 @@ impl Preparation<'_> {
     fn make_tokenizer(&self) -> Result<()> {
         let section = &self.recipe.tokenizer;
         let tokenizer = match &section.path {
-            Some(path) => match (section.begin_token, Tokenizer::load(path)?) {
-                (false, tokenizer) => tokenizer,
-                (true, tokenizer) => match tokenizer.beginning_texts() {
-                    Ok(tokenizer) => tokenizer,
-                    Err(cause) => {
-                        return refuse(format_args!("tokenizer.begin_token: {cause}"))
-                            .advise("leave begin_token out, or name another tokenizer");
-                    }
-                },
-            },
+            Some(path) if section.begin_token => {
+                let refused = |cause| refuse(format_args!("tokenizer.begin_token: {cause}"));
+                Tokenizer::load(path)?
+                    .beginning_texts()
+                    .or_else(refused)
+                    .advise("leave begin_token out, or name another tokenizer")?
+            }
+            Some(path) => Tokenizer::load(path)?,
             None => {
                 let settings = section.settings();
                 let folder = self.folder.join(TRAIN);
@@ -383,7 +381,7 @@ impl Preparation<'_> {
     }
 
     /// Encodes a folder into a token file, and returns the places of its texts there. Where
-    /// documents begin with a token, `rules` get those of the sources that have none.
+    /// documents begin with a token, `rules` get that of each source.
     fn encode(
         &self,
         from: &str,

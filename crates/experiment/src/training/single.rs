@@ -182,13 +182,14 @@ pub fn train_single(
 /// Tokens that are decoded at a time.
 const PIECE: usize = 1 << 20;
 
-/// Words of a text of tokens.
+/// Words of a text of tokens, without the token that begins documents.
 fn words_of(tokens: &TokenFile, tokenizer: &Tokenizer) -> u64 {
+    let begin = tokenizer.tokens_around(false).map(|[before, ..]| before).unwrap_or_default();
     let mut ids = Vec::new();
     let starts = (0..tokens.len()).step_by(PIECE);
     let of_piece = |start: usize| {
         tokens.read(start..(start + PIECE).min(tokens.len()), &mut ids);
-        ids.retain(|&id| !tokenizer.is_special(id));
+        ids.retain(|id| !begin.contains(id));
         corpus::text::count_words(&tokenizer.decode(&ids))
     };
     starts.map(of_piece).sum::<usize>() as u64

@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::optimizers::{OptimizerKind, OptimizerSettings};
 use crate::settings::{
-    DecaySchedule, MIN_LEARNING_RATE_RATIO, ScheduleKind, SettingError, require, rules,
+    DecaySchedule, MIN_LEARNING_RATE_RATIO, ScheduleKind, SettingError, is_default,
+    is_default_min_ratio, require, rules,
 };
 
 /// How a classifier is fine-tuned.
@@ -95,14 +96,6 @@ pub enum ClassifierHead {
 }
 
 // Keys that were added later are left out at their defaults, so that older results stay valid.
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn is_default_min_ratio(ratio: &f64) -> bool {
-    *ratio == MIN_LEARNING_RATE_RATIO
-}
 
 fn is_default_max_length(length: &usize) -> bool {
     *length == MAX_LENGTH

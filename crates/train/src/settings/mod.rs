@@ -197,7 +197,7 @@ const CYCLE_EPOCHS: f64 = 1.0;
 // Keys that were added later are left out at their defaults, so that older runs keep their
 // identity.
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -205,7 +205,7 @@ fn is_default_cooldown_share(share: &f64) -> bool {
     *share == COOLDOWN_SHARE
 }
 
-fn is_default_min_ratio(ratio: &f64) -> bool {
+pub(crate) fn is_default_min_ratio(ratio: &f64) -> bool {
     *ratio == MIN_LEARNING_RATE_RATIO
 }
 

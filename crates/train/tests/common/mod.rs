@@ -10,6 +10,7 @@ use engine::params::NamedSegment;
 use engine::{Device, Layout, Tensor};
 use model::ModelConfig;
 use safetensors::SafeTensors;
+use train::finetune::Example;
 
 pub(crate) struct Fixture(Vec<u8>);
 
@@ -43,6 +44,17 @@ impl Fixture {
         let shape = self.words(name).0;
         Tensor::from_slice(device, shape[0], shape[1], &self.floats(name))
     }
+}
+
+/// The batches under a prefix: in the file all sequences are concatenated.
+pub(crate) fn batches(expected: &Fixture, prefix: &str) -> Vec<Vec<Example>> {
+    let numbers = |name: &str| expected.ids(&format!("{prefix}{name}")).into_iter();
+    let mut ids = numbers("ids");
+    let mut examples = numbers("lengths").zip(numbers("labels")).map(|(length, label)| Example {
+        ids: ids.by_ref().take(length as usize).collect(),
+        label,
+    });
+    numbers("sizes").map(|size| examples.by_ref().take(size as usize).collect()).collect()
 }
 
 /// The folder of a model fixture.

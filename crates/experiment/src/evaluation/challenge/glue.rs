@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use base::hash;
 use eval::challenge::ChallengeYear;
 use eval::challenge::files::to_text;
 use eval::classification::CHALLENGE_GLUE;
@@ -65,18 +64,18 @@ impl Glue {
         year: ChallengeYear,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let identity = identity::model(model, observer)?.to_string();
-        let identity = hash::of_bytes(identity.as_bytes());
+        let identity = identity::hash_of_model(&identity::model(model, observer)?);
         let fits = |result: &FinetuneResult| {
             let course = &result.course;
             course.model.as_ref() == Some(&identity) && course.rules == rules(year)
         };
+        std::fs::read_dir(place).at("read", place)?;
         let mut places = vec![place.to_owned()];
-        places.extend(folders(place)?);
+        places.extend(files::entries(place)?);
         let mut by_seed: BTreeMap<u64, Vec<Finetuning>> = BTreeMap::new();
         for task in CHALLENGE_GLUE {
-            for folder in places.iter().map(|place| place.join(task)).filter(|it| it.is_dir()) {
-                for folder in folders(&folder)? {
+            for place in &places {
+                for folder in files::entries(&place.join(task))? {
                     let fits = |result: &FinetuneResult| fits(result) && result.score.name == task;
                     let Some(result) = FinetuneResult::read_if(&folder, fits)? else { continue };
                     let found = Finetuning { folder, result };
@@ -197,13 +196,4 @@ fn rules(year: ChallengeYear) -> Rules {
         ChallengeYear::Year2025 => Rules::Year2025,
         ChallengeYear::Year2026 => Rules::Year2026,
     }
-}
-
-/// The folders in a folder, in the order of their names.
-fn folders(place: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(place).at("read", place)?;
-    let mut found: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
-    found.sort();
-    Ok(found)
 }
