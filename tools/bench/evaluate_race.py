@@ -4,8 +4,8 @@
     python tools/bench/evaluate_race.py --data data/blimp_filtered --tokenizer runs/r/models/student/final \\
         --babyllama target/release/babyllama --output race.json race.md
 
-Both score the same sentences with the same LLaMA of 58 M parameters (random weights, in f32), on the same number of
-threads. lm_eval is timed from the sentences' text to the last score, without its start, the loading of the model and
+Both score the same sentences with the same LLaMA of 58 M parameters (random weights), on the same number of threads, in
+f32 or, with `--dtype bf16`, in bf16; then `--lm-eval-dtypes float32 bfloat16` races lm_eval in both. lm_eval is timed from the sentences' text to the last score, without its start, the loading of the model and
 the making of its tasks; babyllama from the start of its process to the end. In each round every program runs once, one
 after the other, and who begins changes; a program's number is the median of its rounds, a ratio the median of the
 rounds' ratios. The scores are compared too. `--python` is an interpreter with torch, transformers and lm_eval.
@@ -42,7 +42,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 folder, sentences, batch_size, threads = sys.argv[1], json.load(open(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(threads)
-model = HFLM(pretrained=folder, batch_size=batch_size, device="cpu", dtype="float32")
+model = HFLM(pretrained=folder, batch_size=batch_size, device="cpu", dtype=sys.argv[5])
 requests = [Instance("loglikelihood", {}, ("", " " + sentence), index) for index, sentence in enumerate(sentences)]
 model.loglikelihood(requests[:batch_size], disable_tqdm=True)
 start = time.perf_counter()
@@ -96,6 +96,7 @@ def ours(options, model, pairs):
     """Seconds of the whole process, and its scores."""
     scores = options.work / "scores"
     command = [options.babyllama, "evaluate", "blimp", model, "--data", pairs, "--output", scores]
+    command += ["--precision", options.dtype]
     start = time.perf_counter()
     run(command + ["--threads", options.threads])
     seconds = time.perf_counter() - start
@@ -104,18 +105,20 @@ def ours(options, model, pairs):
     return seconds, found
 
 
-def theirs(options, model, batch_size):
+def theirs(options, model, batch_size, dtype):
     """Seconds of the scoring alone, and its scores."""
     command = [options.python, "-c", LM_EVAL, model, options.work / "sentences.json", batch_size, options.threads]
-    found = json.loads(run(command).splitlines()[-1])
+    found = json.loads(run(command + [dtype]).splitlines()[-1])
     return found["seconds"], found["scores"]
 
 
 def race(options, model, pairs, sentences):
     """For every program, the seconds of each round."""
     programs = {OURS: lambda: ours(options, model, pairs)}
-    for size in options.batch_sizes:
-        programs[f"lm_eval, batch {size}"] = lambda size=size: theirs(options, model, size)
+    for dtype in options.lm_eval_dtypes:
+        for size in options.batch_sizes:
+            name = f"lm_eval, {dtype}, batch {size}"
+            programs[name] = lambda size=size, dtype=dtype: theirs(options, model, size, dtype)
     seconds, names = {name: [] for name in programs}, list(programs)
     for number in range(options.rounds):
         turn = number % len(names)
@@ -148,6 +151,8 @@ def parse_arguments():
     parser.add_argument("--python", default=sys.executable, help="an interpreter with torch, transformers and lm_eval")
     parser.add_argument("--pairs", type=int, default=50, help="pairs of every file; 0 takes all")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 16, 32, 64, 128], help="of lm_eval")
+    parser.add_argument("--dtype", choices=["f32", "bf16", "bf16x3"], default="f32", help="babyllama's precision")
+    parser.add_argument("--lm-eval-dtypes", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "target/race", help="gets the model and the sample")

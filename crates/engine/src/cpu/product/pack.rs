@@ -24,7 +24,7 @@ pub(super) fn panel_size<K: Microkernel>(depth: usize) -> usize {
 
 /// Values from one packed tile of the left-hand side to the next: a line more than they need, so
 /// that tiles do not compete for the same sets of the cache.
-pub(super) fn tile_size<K: Microkernel>() -> usize {
+pub(super) const fn tile_size<K: Microkernel>() -> usize {
     K::TILE_ROWS * K::DEPTH + LINE / size_of::<K::Element>()
 }
 

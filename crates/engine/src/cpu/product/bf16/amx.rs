@@ -15,6 +15,7 @@ use super::super::{DEPTH, Matrix};
 use super::pairs::{self, Half, LANES};
 use super::portable::SPLIT_DEPTH;
 use super::rounding::round;
+use super::store::store_sums;
 
 /// Values of the inner dimension in a step: a row of a tile of the left-hand side.
 const GROUP: usize = 32;
@@ -342,37 +343,15 @@ unsafe fn multiply_split(steps: usize, left: *const u16, panel: *const u16, sums
 /// `target = base + bias + scale * sums`.
 ///
 /// # Safety
-/// As for `Microkernel::tile`; the processor has AVX-512F.
+/// As for `Microkernel::tile`; the processor has AVX-512BW, AVX-512VL and AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn write(sums: &Sums, target: Target) {
-    let scale = _mm512_set1_ps(target.scale);
     for (half, first) in (0..target.columns).step_by(LANES).enumerate() {
-        let mask = pairs::lanes(target.columns - first);
         for row in 0..target.rows {
             let at = (row / LANES * 2 + half) * LANES * LANES + row % LANES * LANES;
-            // Safety: `at` addresses a row of one of the four tiles; the mask leaves only columns
-            // of the target.
-            unsafe {
-                let sum = _mm512_load_ps(sums.0.as_ptr().add(at));
-                let mut before = _mm512_setzero_ps();
-                if !target.base.is_null() {
-                    let base = target.base.add(row * target.base_row_stride + first);
-                    before = _mm512_maskz_loadu_ps(mask, base);
-                }
-                if !target.bias.is_null() {
-                    let bias = _mm512_maskz_loadu_ps(mask, target.bias.add(first));
-                    before = _mm512_add_ps(before, bias);
-                }
-                let value = _mm512_fmadd_ps(scale, sum, before);
-                if target.rounded.is_null() {
-                    let place = target.start.add(row * target.row_stride + first);
-                    _mm512_mask_storeu_ps(place, mask, value);
-                } else {
-                    let place = target.rounded.add(row * target.rounded_row_stride + first);
-                    let rounded: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(value));
-                    _mm256_mask_storeu_epi16(place.cast(), mask, rounded);
-                }
-            }
+            // Safety: `at` addresses a row of one of the four tiles; row and columns are the
+            // target's.
+            unsafe { store_sums(&target, row, first, _mm512_load_ps(sums.0.as_ptr().add(at))) };
         }
     }
 }

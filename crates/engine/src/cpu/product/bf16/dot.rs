@@ -4,17 +4,18 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::super::microkernel::{Left, Microkernel, Target};
-use super::super::pack::tile_size;
 use super::super::{DEPTH, Matrix};
-use super::pairs::{self, Half, LANES};
+use super::dot_pack;
+use super::pairs::{self, LANES};
 use super::rounding::round;
+use super::store::store_sums;
 
 /// Vectors of a panel.
 const VECTORS: usize = 4;
 /// Columns of a panel.
-const PANEL: usize = VECTORS * LANES;
+pub(super) const PANEL: usize = VECTORS * LANES;
 /// Rows of a tile: with four vectors each, 24 of the 32 registers hold sums.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 
 /// Products of bf16 values by `vdpbf16ps`, which this processor has.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ impl Microkernel for Dot {
 
     fn pack_panel(self, b: Matrix<'_>, panel: usize, values: &mut [u16]) {
         // Safety: the processor has the instructions, of which `self` is proof.
-        unsafe { pack_panel(b, panel, values) }
+        unsafe { dot_pack::pack_panel(b, panel, values) }
     }
 
     fn pack_rows(
@@ -60,108 +61,69 @@ impl Microkernel for Dot {
         packed: &mut [u16],
     ) {
         // Safety: the processor has the instructions, of which `self` is proof.
-        unsafe { pack_rows(a, rows, depths, packed) }
+        unsafe { dot_pack::pack_rows(a, rows, depths, packed) }
     }
 
     unsafe fn tile(self, steps: usize, left: Left<u16>, panel: *const u16, target: Target) {
+        macro_rules! by_shape {
+            ($($rows:literal)*) => {
+                match (target.rows, target.columns.div_ceil(LANES)) {
+                    $(
+                        ($rows, 1) => fixed_tile::<$rows, 1>(steps, left, panel, target),
+                        ($rows, 2) => fixed_tile::<$rows, 2>(steps, left, panel, target),
+                        ($rows, 3) => fixed_tile::<$rows, 3>(steps, left, panel, target),
+                        ($rows, 4) => fixed_tile::<$rows, 4>(steps, left, panel, target),
+                    )*
+                    _ => {}
+                }
+            };
+        }
         // Safety: passed on from the caller; the processor has the instructions, of which `self` is
         // proof.
-        unsafe { tile(steps, left, panel, target) }
+        unsafe { by_shape!(6 5 4 3 2 1) }
     }
 }
 
-/// One tile of the output.
+/// A tile of `ROWS` rows and `COUNT` vectors in each. Both are constants so that the sums stay in
+/// registers: with a number of rows that is known at run time only, they were stored at every step.
 ///
 /// # Safety
-/// As for `Microkernel::tile`; the processor has AVX512-BF16.
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn tile(steps: usize, left: Left<u16>, panel: *const u16, target: Target) {
-    let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
-    for step in 0..steps {
-        let at = panel.wrapping_add(step * 2 * PANEL);
-        // Safety: within the panel; the types are 512 bits without a meaning of their own.
-        let columns: [__m512bh; VECTORS] = std::array::from_fn(|vector| unsafe {
-            std::mem::transmute(_mm512_loadu_si512(at.add(vector * 2 * LANES).cast()))
-        });
+/// As for `Microkernel::tile`, with `ROWS == target.rows` and `COUNT` vectors covering
+/// `target.columns`; the processor has AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn fixed_tile<const ROWS: usize, const COUNT: usize>(
+    steps: usize,
+    left: Left<u16>,
+    panel: *const u16,
+    target: Target,
+) {
+    let mut sums = [[_mm512_setzero_ps(); COUNT]; ROWS];
+    let (mut left_at, mut panel_at) = (left.start, panel);
+    for _ in 0..steps {
+        let mut columns = [_mm512_setzero_si512(); COUNT];
+        for (vector, column) in columns.iter_mut().enumerate() {
+            // Safety: within the panel.
+            *column = unsafe { _mm512_loadu_si512(panel_at.add(vector * 2 * LANES).cast()) };
+        }
         for (row, sums) in sums.iter_mut().enumerate() {
-            let pair = left.start.wrapping_add(row * left.row_stride + step * left.step_stride);
-            // Safety: a packed tile has all its rows; rows past the last hold values of an earlier
-            // product, which reach no sum that is stored.
-            let pair = unsafe {
-                let pair = _mm512_set1_epi32(pair.cast::<i32>().read_unaligned());
-                std::mem::transmute::<__m512i, __m512bh>(pair)
-            };
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum = _mm512_dpbf16_ps(*sum, pair, column);
+            // Safety: a packed tile has a pair for each row at every step; the types are 512 bits
+            // without a meaning of their own.
+            unsafe {
+                let pair = left_at.add(row * left.row_stride).cast::<i32>().read_unaligned();
+                let pair = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    let column = std::mem::transmute::<__m512i, __m512bh>(column);
+                    *sum = _mm512_dpbf16_ps(*sum, pair, column);
+                }
             }
         }
+        left_at = left_at.wrapping_add(left.step_stride);
+        panel_at = panel_at.wrapping_add(2 * PANEL);
     }
-    let mut values = [0.0; PANEL];
-    for (row, sums) in sums.iter().enumerate().take(target.rows) {
+    for (row, sums) in sums.iter().enumerate() {
         for (vector, sum) in sums.iter().enumerate() {
-            // Safety: `values` has room for four vectors.
-            unsafe { _mm512_storeu_ps(values.as_mut_ptr().add(vector * LANES), *sum) };
-        }
-        // Safety: passed on; the row is one of the target's.
-        unsafe { target.write_row(row, &values) };
-    }
-}
-
-/// Packs one panel: `[pairs, PANEL, 2]`.
-///
-/// # Safety
-/// The processor has AVX-512BW and AVX512-BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
-    const PAIRS: usize = LANES;
-    let mut tile = [0; 2 * LANES * LANES];
-    let pairs_of_panel = values.len() / (2 * PANEL);
-    for first_pair in (0..pairs_of_panel).step_by(PAIRS) {
-        let depths = 2 * first_pair..(2 * (first_pair + PAIRS)).min(b.rows);
-        for vector in 0..VECTORS {
-            let column = panel * PANEL + vector * LANES;
-            let columns = column.min(b.columns)..(column + LANES).min(b.columns);
-            match b.row_stride {
-                1 => pairs::along(b.transposed(), Half::High, &columns, &depths, &mut tile),
-                _ => pairs::across(b, Half::High, &depths, &columns, &mut tile),
-            }
-            let rows = tile.as_chunks::<{ 2 * LANES }>().0;
-            let pairs = first_pair..(first_pair + PAIRS).min(pairs_of_panel);
-            for (pair, row) in pairs.zip(rows) {
-                let place = pair * 2 * PANEL + vector * 2 * LANES;
-                values[place..place + 2 * LANES].copy_from_slice(row);
-            }
-        }
-    }
-}
-
-/// Packs tiles of up to 6 rows: `[pairs, 6 rows, 2]`.
-///
-/// # Safety
-/// The processor has AVX-512BW and AVX512-BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pack_rows(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: &mut [u16]) {
-    let mut square = [0; 2 * LANES * LANES];
-    for (index, packed) in packed.chunks_exact_mut(tile_size::<Dot>()).enumerate() {
-        let first = (rows.start + index * ROWS).min(rows.end);
-        let rows = first..(first + ROWS).min(rows.end);
-        for start in (depths.start..depths.end).step_by(2 * LANES) {
-            let block = start..(start + 2 * LANES).min(depths.end);
-            // Now `[16 rows, 32 depths]`, of which the first six rows count.
-            match a.row_stride {
-                1 => {
-                    pairs::across_transposed(a.transposed(), Half::High, &block, &rows, &mut square)
-                }
-                _ => pairs::along_rows(a, Half::High, &rows, &block, &mut square),
-            }
-            let at = (start - depths.start) / 2 * ROWS;
-            for pair in 0..block.len().div_ceil(2) {
-                for row in 0..ROWS {
-                    let place = 2 * (at + pair * ROWS + row);
-                    let from = row * 2 * LANES + 2 * pair;
-                    packed[place..place + 2].copy_from_slice(&square[from..from + 2]);
-                }
-            }
+            // Safety: passed on; the row and the columns are the target's.
+            unsafe { store_sums(&target, row, vector * LANES, *sum) };
         }
     }
 }

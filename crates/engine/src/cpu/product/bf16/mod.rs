@@ -8,9 +8,13 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod dot;
 #[cfg(target_arch = "x86_64")]
+mod dot_pack;
+#[cfg(target_arch = "x86_64")]
 mod pairs;
 mod portable;
 pub(in crate::cpu) mod rounding;
+#[cfg(target_arch = "x86_64")]
+mod store;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ pub(super) type Tile = [u16; 2 * LANES * LANES];
 pub(super) fn available() -> bool {
     std::arch::is_x86_feature_detected!("avx512f")
         && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
         && std::arch::is_x86_feature_detected!("avx512bf16")
 }
 
@@ -287,17 +288,40 @@ pub(super) fn along(
     store(exchanged(kept!(matrix, half, read_along(rows, depths))), tile);
 }
 
-/// `[16 pairs, 16 columns, 2]` of a matrix with contiguous rows, whose rows are the inner
-/// dimension.
+/// The first 32 of `depths` of up to 8 rows, and then the others of the same rows.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn across(
+unsafe fn read_eight_along<T: Kept>(
+    values: &[T],
+    stride: usize,
+    rows: &Range<usize>,
+    depths: &Range<usize>,
+) -> [__m512i; LANES] {
+    let mut vectors = [_mm512_setzero_si512(); LANES];
+    let (first, second) = vectors.split_at_mut(LANES / 2);
+    let middle = depths.end.min(depths.start + 2 * LANES);
+    for (row, (first, second)) in rows.clone().zip(first.iter_mut().zip(second)) {
+        let row = &values[row * stride..][..depths.end];
+        // Safety: passed on.
+        unsafe {
+            *first = consecutive(&row[depths.start..middle]);
+            *second = consecutive(&row[middle..]);
+        }
+    }
+    vectors
+}
+
+/// `[16 pairs, 2, 8 rows, 2]` of a matrix with contiguous rows at up to 64 depths: pair `p` of the
+/// first 32 depths, and pair `p` of the others.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn along_eights(
     matrix: Matrix<'_>,
     half: Half,
+    rows: &Range<usize>,
     depths: &Range<usize>,
-    columns: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(kept!(matrix, half, read_across(depths, columns)), tile);
+    store(exchanged(kept!(matrix, half, read_eight_along(rows, depths))), tile);
 }
 
 /// How many rows packing prefetches in advance: its reads are too far apart for the processor to
@@ -375,16 +399,4 @@ unsafe fn read_whole_across_twice<T: Kept>(
         }
     }
     [left, right]
-}
-
-/// `[16 columns, 32 depths]` of a matrix with contiguous rows: `across` with columns first.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) fn across_transposed(
-    matrix: Matrix<'_>,
-    half: Half,
-    depths: &Range<usize>,
-    columns: &Range<usize>,
-    tile: &mut Tile,
-) {
-    store(exchanged(kept!(matrix, half, read_across(depths, columns))), tile);
 }
