@@ -240,16 +240,19 @@ impl AttentionKernels for Cpu {
         let width = fused_qkv.columns;
         let rows = rows_per_task(width);
         let turned = (heads.num_heads + heads.num_kv_heads) * heads.head_dim;
-        let rotate_rows = |block: &mut [f32], positions: &[u32]| {
-            for (row, &position) in block.chunks_exact_mut(width).zip(positions) {
-                let turns = &turns[position as usize * half..][..half];
-                row[..turned].chunks_exact_mut(heads.head_dim).for_each(|head| turn(head, turns));
-            }
+        let rotate_row = |row: &mut [f32], position: u32| {
+            let turns = &turns[position as usize * half..][..half];
+            row.chunks_exact_mut(heads.head_dim).for_each(|head| turn(head, turns));
         };
         values_mut(fused_qkv)
             .par_chunks_mut(rows * width)
             .zip(positions.par_chunks(rows))
-            .for_each(|(block, positions)| block.update(|block| rotate_rows(block, positions)));
+            .for_each(|(mut block, positions)| {
+                for (index, &position) in positions.iter().enumerate() {
+                    let row = block.reborrow().range(index * width..index * width + turned);
+                    row.update(|row| rotate_row(row, position));
+                }
+            });
     }
 
     fn attention(
@@ -417,6 +420,9 @@ impl GradientTask<'_> {
         scratch: &mut [f32],
     ) {
         let Inputs { products, queries, heads, scale, bias, .. } = self.inputs;
+        for view in [queries, self.pass.d_output, self.pass.output] {
+            block.prefetch(view);
+        }
         let (count, seen) = (block.rows.len(), block.seen);
         let (query, d_out) = (block.part(queries), block.part(self.pass.d_output));
         let (weights, rest) = scratch.split_at_mut(count * seen);

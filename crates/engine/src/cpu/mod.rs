@@ -27,6 +27,7 @@ mod norm;
 mod optimizer;
 mod orthogonal;
 mod output_layer;
+mod prefetch;
 mod product;
 mod relative_attention;
 mod relu;

@@ -10,6 +10,7 @@ use rayon::iter::Either;
 use rayon::prelude::*;
 
 use super::math::dot;
+use super::prefetch::prefetch;
 use super::product::Scratch;
 use super::product::bf16::rounding::{round, widen};
 use super::vectorised;
@@ -112,6 +113,14 @@ impl<'a> Values<'a> {
             (Self::F32(a), Values::F32(b)) => dot_of(a, b),
             (Self::Bf16(a), Values::Bf16(b)) => dot_of_bf16(a, b),
             (a, b) => dot_of(&a.to_f32(), &b.to_f32()),
+        }
+    }
+
+    /// Has them brought into the first cache.
+    pub(super) fn prefetch(self) {
+        match self {
+            Self::F32(values) => prefetch(values.as_ptr(), values.len()),
+            Self::Bf16(values) => prefetch(values.as_ptr(), values.len()),
         }
     }
 

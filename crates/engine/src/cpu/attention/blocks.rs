@@ -67,6 +67,11 @@ impl QueryBlock<'_> {
         part(view, self.rows.clone(), self.columns())
     }
 
+    /// Has the block's part of a view brought into the cache: its rows are far apart.
+    pub(in crate::cpu) fn prefetch(&self, view: View<'_>) {
+        self.rows.clone().for_each(|token| row(view, token, self.columns()).prefetch());
+    }
+
     /// A row of scores, cut behind the keys that query number `index` sees.
     fn split<'a>(&self, scores: &'a mut [f32], index: usize) -> (&'a mut [f32], &'a mut [f32]) {
         let row = &mut scores[index * self.seen..][..self.seen];

@@ -39,7 +39,8 @@ pub(super) trait Microkernel: Copy + Send + Sync {
     fn element(value: f32) -> Self::Element;
 
     /// The values of a left-hand side that needs no packing: `tile` reads it with the strides of
-    /// the matrix. Only for a `GROUP` of 1, since rows in place have no zeros after them.
+    /// the matrix. Only where the inner dimension fills its last step, since rows in place have no
+    /// zeros after them.
     fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [Self::Element]>;
 
     /// Packs one panel of the right-hand side; missing columns are zeros up to a multiple of

@@ -4,13 +4,11 @@ use std::ops::Range;
 
 use super::Matrix;
 use super::microkernel::Microkernel;
+use crate::cpu::prefetch::{LINE, prefetch};
 
 /// How many values of the inner dimension packing prefetches in advance: its reads are too far
 /// apart for the processor to predict.
 const AHEAD: usize = 8;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Steps of `depth` values of the inner dimension.
 pub(super) fn steps<K: Microkernel>(depth: usize) -> usize {
@@ -47,7 +45,10 @@ pub(super) fn pack_panel<K: Microkernel>(
     for (step, values) in values.chunks_exact_mut(K::PANEL * K::GROUP).enumerate() {
         for member in 0..K::GROUP {
             let depth = step * K::GROUP + member;
-            prefetch(&b.f32s()[first..], (depth + AHEAD) * b.row_stride, columns);
+            prefetch(
+                b.f32s()[first..].as_ptr().wrapping_add((depth + AHEAD) * b.row_stride),
+                columns,
+            );
             let row = match depth < b.rows {
                 true => &b.f32s()[depth * b.row_stride + first..][..columns],
                 false => &[],
@@ -115,7 +116,7 @@ fn pack_contiguous_columns<K: Microkernel>(
 ) {
     for (at, depth) in depths.clone().enumerate() {
         let first = &a.f32s()[rows.start..];
-        prefetch(first, (depth + AHEAD) * a.column_stride, rows.len());
+        prefetch(first.as_ptr().wrapping_add((depth + AHEAD) * a.column_stride), rows.len());
         let column = &first[depth * a.column_stride..][..rows.len()];
         let (step, member) = (at / K::GROUP * K::TILE_ROWS * K::GROUP, at % K::GROUP);
         let put = |tile: &mut [K::Element], values: &[f32]| {
@@ -153,19 +154,5 @@ fn pack_contiguous_rows<K: Microkernel>(
                 *place = K::element(value);
             }
         }
-    }
-}
-
-/// Prefetches values that will be read soon; places past the end do no harm.
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch(_: &[f32], _: usize, _: usize) {}
-
-/// Prefetches values that will be read soon; places past the end do no harm.
-#[cfg(target_arch = "x86_64")]
-fn prefetch(values: &[f32], start: usize, count: usize) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for at in (0..count).step_by(LINE / size_of::<f32>()) {
-        // Safety: a prefetch reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(start + at).cast()) };
     }
 }

@@ -138,7 +138,7 @@ pub(super) fn product_by_panels<K: Microkernel>(
     scale: f32,
     workers: Workers,
 ) {
-    let left = PackedRows::new(kernel, a, 0..a.rows);
+    let left = LeftRows::new(kernel, a, 0..a.rows);
     let whole = RowsProduct {
         kernel,
         output: &output,
@@ -155,7 +155,7 @@ pub(super) fn product_by_panels<K: Microkernel>(
         let mut packed = Scratch::new(panel_size::<K>(b.rows));
         kernel.pack_panel(b, panel, packed.values_mut());
         // Safety: no other task writes the columns of this panel.
-        unsafe { whole.with_panel(panel, packed.values()).packed_rows(&left, &(panel..panel + 1)) };
+        unsafe { whole.with_panel(panel, packed.values()).whole_rows(&left, &(panel..panel + 1)) };
     };
     let panels = b.columns.div_ceil(K::PANEL);
     match workers {
@@ -164,45 +164,111 @@ pub(super) fn product_by_panels<K: Microkernel>(
     }
 }
 
-/// Rows of a left-hand side, packed over the whole inner dimension.
-struct PackedRows<K: Microkernel> {
+/// Rows of a left-hand side over the whole inner dimension.
+struct LeftRows<'a, K: Microkernel> {
     rows: Range<usize>,
     blocks: Vec<Range<usize>>,
-    /// Block after block, each tile after tile.
-    tiles: Scratch<K::Element>,
+    tiles: Tiles<'a, K>,
 }
 
-impl<K: Microkernel> PackedRows<K> {
-    fn new(kernel: K, a: Matrix<'_>, rows: Range<usize>) -> Self {
+/// The tiles of a left-hand side.
+enum Tiles<'a, K: Microkernel> {
+    /// The values of the matrix, which are read where they are.
+    InPlace(&'a [K::Element], Matrix<'a>),
+    /// Block after block, each tile after tile.
+    Packed(Scratch<K::Element>),
+}
+
+impl<'a, K: Microkernel> LeftRows<'a, K> {
+    /// The rows in place where the kernel can read them so, otherwise packed.
+    fn new(kernel: K, a: Matrix<'a>, rows: Range<usize>) -> Self {
         let mut blocks: Vec<_> = blocks::<K>(a.columns).collect();
         if blocks.is_empty() {
             // The sums of no terms are zeros.
             blocks.push(0..0);
         }
-        let size = Self::block_size(&rows);
+        if let Some(values) = K::in_place(&a) {
+            return Self { rows, blocks, tiles: Tiles::InPlace(values, a) };
+        }
+        let size = packed_size::<K>(&rows);
         let mut tiles = Scratch::new(blocks.len() * size);
         for (depths, packed) in blocks.iter().zip(tiles.values_mut().chunks_exact_mut(size)) {
             kernel.pack_rows(a, &rows, depths, packed);
         }
-        Self { rows, blocks, tiles }
-    }
-
-    fn block_size(rows: &Range<usize>) -> usize {
-        rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>()
+        Self { rows, blocks, tiles: Tiles::Packed(tiles) }
     }
 
     /// The blocks of the inner dimension, each with its tiles.
-    fn blocks(&self) -> impl Iterator<Item = (&Range<usize>, &[K::Element])> {
-        self.blocks.iter().zip(self.tiles.values().chunks_exact(Self::block_size(&self.rows)))
+    fn blocks(&self) -> impl Iterator<Item = (&Range<usize>, LeftBlock<K>)> {
+        self.blocks.iter().enumerate().map(|(index, depths)| {
+            let block = match &self.tiles {
+                Tiles::InPlace(values, a) => LeftBlock::in_place(values, a, &self.rows, depths),
+                Tiles::Packed(tiles) => {
+                    LeftBlock::packed(&tiles.values()[index * packed_size::<K>(&self.rows)..])
+                }
+            };
+            (depths, block)
+        })
     }
 }
+
+/// Values of the packed tiles of some rows over a block of the inner dimension.
+fn packed_size<K: Microkernel>(rows: &Range<usize>) -> usize {
+    rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>()
+}
+
+/// The tiles of some rows of a left-hand side over a block of the inner dimension.
+#[derive(Clone, Copy)]
+struct LeftBlock<K: Microkernel> {
+    first: Left<K::Element>,
+    /// Values from one tile to the next.
+    tile_stride: usize,
+}
+
+impl<K: Microkernel> LeftBlock<K> {
+    /// Packed tiles.
+    fn packed(tiles: &[K::Element]) -> Self {
+        let step_stride = K::TILE_ROWS * K::GROUP;
+        let first = Left { start: tiles.as_ptr(), row_stride: K::GROUP, step_stride };
+        Self { first, tile_stride: tile_size::<K>() }
+    }
+
+    /// Tiles of a matrix that is read where it is.
+    fn in_place(
+        values: &[K::Element],
+        a: &Matrix<'_>,
+        rows: &Range<usize>,
+        depths: &Range<usize>,
+    ) -> Self {
+        let start = rows.start * a.row_stride + depths.start * a.column_stride;
+        let first = Left {
+            start: values[start..].as_ptr(),
+            row_stride: a.row_stride,
+            step_stride: K::GROUP * a.column_stride,
+        };
+        Self { first, tile_stride: K::TILE_ROWS * a.row_stride }
+    }
+
+    fn tile(self, index: usize) -> Left<K::Element> {
+        let start = self.first.start.wrapping_add(index * self.tile_stride);
+        Left { start, ..self.first }
+    }
+}
+
+/// Tiles of a task, at least, where rows are shared by more tasks so that panels need not be: each
+/// task reads the panels, and each that shares panels packs the rows.
+const TASK_TILES: usize = 8;
 
 /// How many tasks share the rows, and how many the panels: equal ones, several for each thread.
 fn split<K: Microkernel>(rows: usize, panels: usize, task_rows: usize) -> (usize, usize) {
     let threads = rayon::current_num_threads();
+    let enough = 4 * threads;
     let row_tasks = rows.div_ceil(threads * task_rows) * threads;
-    let row_tasks = row_tasks.min(rows.div_ceil(K::TILE_ROWS));
-    let column_tasks = if row_tasks >= 4 * threads { 1 } else { (4 * threads).div_ceil(row_tasks) };
+    let row_tasks = match rows >= enough * TASK_TILES * K::TILE_ROWS {
+        true => row_tasks.max(enough),
+        false => row_tasks.min(rows.div_ceil(K::TILE_ROWS)),
+    };
+    let column_tasks = if row_tasks >= enough { 1 } else { enough.div_ceil(row_tasks) };
     (row_tasks, column_tasks.min(panels))
 }
 
@@ -246,73 +312,43 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
     /// No other thread uses this part of the output.
     unsafe fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
         let _session = self.kernel.session();
-        if let Start::Bf16(_) = self.output.start {
-            let left = PackedRows::new(self.kernel, self.a, rows);
+        if K::in_place(&self.a).is_some() || matches!(self.output.start, Start::Bf16(_)) {
+            let left = LeftRows::new(self.kernel, self.a, rows);
             // Safety: passed on.
-            return unsafe { self.packed_rows(&left, &panels) };
+            return unsafe { self.whole_rows(&left, &panels) };
         }
-        if let Some(values) = K::in_place(&self.a) {
-            // A wide output is finished panel by panel, a narrow one block by block: to the same
-            // bits, since each value is summed over the blocks in order either way.
-            let is_wide =
-                panels.len() * K::PANEL > WIDE && self.a.columns <= SHALLOW_BLOCKS * K::DEPTH;
-            let step = if is_wide { 1 } else { panels.len() };
-            for first in panels.clone().step_by(step.max(1)) {
-                let panels = first..(first + step).min(panels.end);
-                // Safety: passed on.
-                unsafe { self.multiply_in_place(values, &rows, &panels) };
-            }
-            return;
-        }
-        let mut scratch = Scratch::new(rows.len().div_ceil(K::TILE_ROWS) * tile_size::<K>());
+        let mut scratch = Scratch::new(packed_size::<K>(&rows));
         for depths in blocks::<K>(self.a.columns) {
             self.kernel.pack_rows(self.a, &rows, &depths, scratch.values_mut());
             // Safety: passed on; the rows of every tile are packed.
-            unsafe { self.packed_block(&rows, &panels, &depths, scratch.values()) };
+            unsafe { self.block(&rows, &panels, &depths, LeftBlock::packed(scratch.values())) };
         }
     }
 
-    /// One block of the inner dimension, whose rows of the left-hand side are packed.
-    ///
-    /// # Safety
-    /// As for `compute`; `left` holds the packed tiles of the rows over the block.
-    unsafe fn packed_block(
-        &self,
-        rows: &Range<usize>,
-        panels: &Range<usize>,
-        depths: &Range<usize>,
-        left: &[K::Element],
-    ) {
-        let start = left.as_ptr();
-        let tiles = |tile: usize| Left {
-            start: start.wrapping_add(tile * tile_size::<K>()),
-            row_stride: K::GROUP,
-            step_stride: K::TILE_ROWS * K::GROUP,
-        };
-        // Safety: passed on.
-        unsafe { self.block(rows, panels, depths.clone(), tiles) };
-    }
-
-    /// The packed rows in the columns of a range of panels, over the whole inner dimension.
+    /// The rows of a left-hand side in the columns of a range of panels. A wide output is finished
+    /// panel by panel, a narrow one block by block: to the same bits, since each value is summed
+    /// over the blocks in order either way.
     ///
     /// # Safety
     /// As for `compute`.
-    unsafe fn packed_rows(&self, left: &PackedRows<K>, panels: &Range<usize>) {
-        match self.output.start {
-            Start::F32(_) => {
-                for (depths, tiles) in left.blocks() {
-                    // Safety: passed on.
-                    unsafe { self.packed_block(&left.rows, panels, depths, tiles) };
-                }
-            }
-            Start::Bf16(start) => {
-                // The sums of a wide output would not stay in the cache from block to block.
-                let is_wide = panels.len() * K::PANEL > WIDE;
-                let step = if is_wide { 1 } else { panels.len().max(1) };
-                for first in panels.clone().step_by(step) {
-                    let panels = first..(first + step).min(panels.end);
-                    // Safety: passed on.
-                    unsafe { self.rounded_rows(left, &panels, start) };
+    unsafe fn whole_rows(&self, left: &LeftRows<'_, K>, panels: &Range<usize>) {
+        let is_wide = panels.len() * K::PANEL > WIDE;
+        let by_panel = match self.output.start {
+            Start::F32(_) => is_wide && self.a.columns <= SHALLOW_BLOCKS * K::DEPTH,
+            Start::Bf16(_) => is_wide,
+        };
+        let step = if by_panel { 1 } else { panels.len().max(1) };
+        for first in panels.clone().step_by(step) {
+            let panels = first..(first + step).min(panels.end);
+            // Safety: passed on.
+            unsafe {
+                match self.output.start {
+                    Start::Bf16(start) => self.rounded_rows(left, &panels, start),
+                    Start::F32(_) => {
+                        for (depths, tiles) in left.blocks() {
+                            self.block(&left.rows, &panels, depths, tiles);
+                        }
+                    }
                 }
             }
         }
@@ -322,7 +358,7 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
     ///
     /// # Safety
     /// As for `compute`; `start` is the output's.
-    unsafe fn rounded_rows(&self, left: &PackedRows<K>, panels: &Range<usize>, start: *mut u16) {
+    unsafe fn rounded_rows(&self, left: &LeftRows<'_, K>, panels: &Range<usize>, start: *mut u16) {
         let (rows, first, stride) = (&left.rows, panels.start * K::PANEL, self.output.row_stride);
         let width = panels.len() * K::PANEL;
         let is_added = matches!(self.addend, Addend::Output);
@@ -349,44 +385,20 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
             }
             // Safety: the rows and the columns of these panels are in `sums`, which nothing else
             // uses, and in the output.
-            unsafe { into_sums.packed_block(rows, panels, depths, tiles) };
-        }
-    }
-
-    /// The rows and panels where the left-hand side is read in place.
-    ///
-    /// # Safety
-    /// As for `compute`; `values` are those of the left-hand side.
-    unsafe fn multiply_in_place(
-        &self,
-        values: &[K::Element],
-        rows: &Range<usize>,
-        panels: &Range<usize>,
-    ) {
-        let (row_stride, column_stride) = (self.a.row_stride, self.a.column_stride);
-        for depths in blocks::<K>(self.a.columns) {
-            let start = rows.start * row_stride + depths.start * column_stride;
-            let start = values[start..].as_ptr();
-            let tiles = |tile: usize| Left {
-                start: start.wrapping_add(tile * K::TILE_ROWS * row_stride),
-                row_stride,
-                step_stride: K::GROUP * column_stride,
-            };
-            // Safety: passed on; the strides are those of `a`.
-            unsafe { self.block(rows, panels, depths, tiles) };
+            unsafe { into_sums.block(rows, panels, depths, tiles) };
         }
     }
 
     /// One block of the inner dimension.
     ///
     /// # Safety
-    /// As for `compute`; `left` gives the rows of a tile over the block.
+    /// As for `compute`; `left` holds the rows' tiles over the block.
     unsafe fn block(
         &self,
         rows: &Range<usize>,
         panels: &Range<usize>,
-        depths: Range<usize>,
-        left: impl Fn(usize) -> Left<K::Element>,
+        depths: &Range<usize>,
+        left: LeftBlock<K>,
     ) {
         let steps = steps::<K>(depths.len());
         for panel in panels.clone() {
@@ -397,7 +409,7 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
                 let target = self.target(rows, row, panel * K::PANEL, depths.start > 0);
                 // Safety: rows and columns are within the output and the left-hand side, whose
                 // shapes agree.
-                unsafe { self.kernel.tile(steps, left(tile), packed.as_ptr(), target) };
+                unsafe { self.kernel.tile(steps, left.tile(tile), packed.as_ptr(), target) };
             }
         }
     }

@@ -9,6 +9,7 @@ use super::dot_pack;
 use super::pairs::{self, LANES};
 use super::rounding::round;
 use super::store::store_sums;
+use crate::cpu::values::Values;
 
 /// Vectors of a panel.
 const VECTORS: usize = 4;
@@ -40,8 +41,13 @@ impl Microkernel for Dot {
         round(value)
     }
 
-    fn in_place<'a>(_: &Matrix<'a>) -> Option<&'a [u16]> {
-        None
+    fn in_place<'a>(a: &Matrix<'a>) -> Option<&'a [u16]> {
+        match a.values {
+            Values::Bf16(values) if a.column_stride == 1 && a.columns.is_multiple_of(2) => {
+                Some(values)
+            }
+            _ => None,
+        }
     }
 
     type Session = ();

@@ -7,6 +7,7 @@ use super::super::Matrix;
 use super::super::pack::tile_size;
 use super::dot::{Dot, PANEL, ROWS};
 use super::pairs::{self, Half, LANES, Tile};
+use crate::cpu::prefetch::prefetch;
 use crate::cpu::values::Values;
 
 /// Values of the inner dimension in a square of pairs.
@@ -25,27 +26,29 @@ const _: () = assert!(ROWS <= EIGHT && tile_size::<Dot>() >= ROWS * super::super
 /// The processor has AVX-512BW and AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
-    let mut tiles = [[0; DEPTHS * LANES]; 2];
     for (step, values) in values.chunks_mut(DEPTHS * PANEL).enumerate() {
         let depths = step * DEPTHS..((step + 1) * DEPTHS).min(b.rows);
         for half in 0..2 {
             let first = (panel * PANEL + half * DEPTHS).min(b.columns);
             let columns = first..(first + DEPTHS).min(b.columns);
             let middle = columns.end.min(first + LANES);
-            match b.row_stride {
+            let [left, right] = match b.row_stride {
                 1 => {
                     let rows = b.transposed();
-                    pairs::along(rows, Half::High, &(first..middle), &depths, &mut tiles[0]);
-                    pairs::along(rows, Half::High, &(middle..columns.end), &depths, &mut tiles[1]);
+                    [
+                        pairs::pairs_along(rows, Half::High, &(first..middle), &depths),
+                        pairs::pairs_along(rows, Half::High, &(middle..columns.end), &depths),
+                    ]
                 }
-                _ => pairs::across_twice(b, Half::High, &depths, &columns, &mut tiles),
-            }
-            let rows = tiles[0].as_chunks::<DEPTHS>().0.iter().zip(tiles[1].as_chunks::<DEPTHS>().0);
-            for (pair, (left, right)) in values.chunks_exact_mut(2 * PANEL).zip(rows) {
-                let place = &mut pair[half * PANEL..][..PANEL];
-                let (to_left, to_right) = place.split_at_mut(DEPTHS);
-                to_left.copy_from_slice(left);
-                to_right.copy_from_slice(right);
+                _ => pairs::pairs_across(b, Half::High, &depths, &columns),
+            };
+            for (pair, values) in values.chunks_exact_mut(2 * PANEL).enumerate() {
+                let place = &mut values[half * PANEL..][..PANEL];
+                // Safety: the place has room for two vectors.
+                unsafe {
+                    _mm512_storeu_si512(place.as_mut_ptr().cast(), left[pair]);
+                    _mm512_storeu_si512(place.as_mut_ptr().add(DEPTHS).cast(), right[pair]);
+                }
             }
         }
     }
@@ -99,29 +102,53 @@ fn pack_tile(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: 
 
 /// What a matrix keeps, as bf16.
 trait Kept: Copy {
+    /// The first 8 values of a row.
+    ///
+    /// # Safety
+    /// The values are readable; the processor has AVX-512VL and AVX512-BF16.
+    unsafe fn load(row: *const Self) -> __m128i;
+
     /// The first values of a row, up to 8: those of the mask, and zeros.
     ///
     /// # Safety
     /// The values of the mask are readable; the processor has AVX-512BW, VL and BF16.
-    unsafe fn load_eight(row: *const Self, mask: __mmask8) -> __m128i;
+    unsafe fn load_first(row: *const Self, mask: __mmask8) -> __m128i;
 }
 
 impl Kept for f32 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,avx512bf16")]
-    unsafe fn load_eight(row: *const f32, mask: __mmask8) -> __m128i {
-        // Safety: promised by the caller; both types are 128 bits without a meaning of their own.
-        unsafe {
-            let rounded = _mm256_cvtneps_pbh(_mm256_maskz_loadu_ps(mask, row));
-            std::mem::transmute::<__m128bh, __m128i>(rounded)
-        }
+    unsafe fn load(row: *const f32) -> __m128i {
+        // Safety: promised by the caller.
+        unsafe { rounded(_mm256_loadu_ps(row)) }
     }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,avx512bf16")]
+    unsafe fn load_first(row: *const f32, mask: __mmask8) -> __m128i {
+        // Safety: promised by the caller.
+        unsafe { rounded(_mm256_maskz_loadu_ps(mask, row)) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512bf16")]
+fn rounded(values: __m256) -> __m128i {
+    // Safety: both types are 128 bits without a meaning of their own.
+    unsafe { std::mem::transmute::<__m128bh, __m128i>(_mm256_cvtneps_pbh(values)) }
 }
 
 impl Kept for u16 {
     #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load(row: *const u16) -> __m128i {
+        // Safety: promised by the caller.
+        unsafe { _mm_loadu_si128(row.cast()) }
+    }
+
+    #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn load_eight(row: *const u16, mask: __mmask8) -> __m128i {
+    unsafe fn load_first(row: *const u16, mask: __mmask8) -> __m128i {
         // Safety: promised by the caller.
         unsafe { _mm_maskz_loadu_epi16(mask, row.cast()) }
     }
@@ -151,11 +178,18 @@ unsafe fn pack_columns<T: Kept>(
         for ahead in [AHEAD, AHEAD + 1] {
             prefetch(first.as_ptr().wrapping_add(ahead * stride), first.len());
         }
+        // Tiles with eight values in both rows: what follows theirs is overwritten.
+        let whole = (second.len() + ROWS).saturating_sub(EIGHT) / ROWS;
         for (tile, packed) in packed.chunks_exact_mut(tile_size::<Dot>()).enumerate() {
+            let at = (tile * ROWS).min(first.len());
             let place = &mut packed[2 * ROWS * pair..][..STORED];
-            // Safety: passed on; the place has room for a vector of 256 bits.
+            // Safety: passed on; both rows have eight values from `at` on, or the masks leave only
+            // values that are there. The place has room for a vector of 256 bits.
             unsafe {
-                let (first, second) = (eight(first, tile), eight(second, tile));
+                let (first, second) = match tile < whole {
+                    true => (T::load(first.as_ptr().add(at)), T::load(second.as_ptr().add(at))),
+                    false => (load_first(first, at), load_first(second, at)),
+                };
                 let (low, high) =
                     (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
                 _mm256_storeu_si256(place.as_mut_ptr().cast(), _mm256_set_m128i(high, low));
@@ -164,23 +198,15 @@ unsafe fn pack_columns<T: Kept>(
     }
 }
 
-/// The values of a row that belong to a tile, and zeros.
+/// The values of a row from `at` on, at most those of a tile, and zeros.
 ///
 /// # Safety
 /// The processor has AVX-512BW, VL and BF16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn eight<T: Kept>(row: &[T], tile: usize) -> __m128i {
-    let row = &row[(tile * ROWS).min(row.len())..];
+unsafe fn load_first<T: Kept>(row: &[T], at: usize) -> __m128i {
+    let row = &row[at.min(row.len())..];
     let mask = pairs::lanes(row.len().min(ROWS)) as __mmask8;
     // Safety: the mask leaves only values of the row.
-    unsafe { T::load_eight(row.as_ptr(), mask) }
-}
-
-/// Prefetches `count` values that will be read soon; places past the end do no harm.
-fn prefetch<T>(start: *const T, count: usize) {
-    for at in (0..count).step_by(64 / size_of::<T>()) {
-        // Safety: a prefetch reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
-    }
+    unsafe { T::load_first(row.as_ptr(), mask) }
 }

@@ -285,7 +285,19 @@ pub(super) fn along(
     depths: &Range<usize>,
     tile: &mut Tile,
 ) {
-    store(exchanged(kept!(matrix, half, read_along(rows, depths))), tile);
+    store(pairs_along(matrix, half, rows, depths), tile);
+}
+
+/// The vectors of `along`: a pair of each of 16 rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pairs_along(
+    matrix: Matrix<'_>,
+    half: Half,
+    rows: &Range<usize>,
+    depths: &Range<usize>,
+) -> [__m512i; LANES] {
+    exchanged(kept!(matrix, half, read_along(rows, depths)))
 }
 
 /// The first 32 of `depths` of up to 8 rows, and then the others of the same rows.
@@ -337,7 +349,7 @@ pub(super) fn across_twice(
     columns: &Range<usize>,
     tiles: &mut [Tile; 2],
 ) {
-    let [left, right] = read_across_twice(matrix, half, depths, columns);
+    let [left, right] = pairs_across(matrix, half, depths, columns);
     store(left, &mut tiles[0]);
     store(right, &mut tiles[1]);
 }
@@ -351,15 +363,15 @@ pub(super) fn across_twice_transposed(
     columns: &Range<usize>,
     tiles: &mut [Tile; 2],
 ) {
-    let [left, right] = read_across_twice(matrix, half, depths, columns);
+    let [left, right] = pairs_across(matrix, half, depths, columns);
     store(exchanged(left), &mut tiles[0]);
     store(exchanged(right), &mut tiles[1]);
 }
 
-/// Pairs of rows at up to 32 columns, the first and the last 16 of them.
+/// The vectors of `across_twice`: a pair of rows at the first and at the last 16 columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn read_across_twice(
+pub(super) fn pairs_across(
     matrix: Matrix<'_>,
     half: Half,
     depths: &Range<usize>,
@@ -376,7 +388,7 @@ fn read_across_twice(
     ]
 }
 
-/// `read_across_twice` where nothing is missing: whole cache lines are read.
+/// `pairs_across` where nothing is missing: whole cache lines are read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn read_whole_across_twice<T: Kept>(

@@ -3,6 +3,7 @@
 use super::super::{DEPTH, Products};
 use super::rounding::{rest, round, widen};
 use super::*;
+use crate::cpu::values::{Values, ValuesMut};
 use crate::testing::random;
 
 /// How a kernel adds the products of a block of the inner dimension.
@@ -159,6 +160,45 @@ fn every_kernel_has_the_bits_of_its_reference() {
     {
         if !is_there {
             eprintln!("not tested: this processor has no {instructions}");
+        }
+    }
+}
+
+/// Operands that are kept in bf16 give what the same f32 give, which are rounded when they are
+/// packed; an output in bf16 is that of f32, rounded.
+#[test]
+fn operands_and_outputs_may_be_bf16() {
+    let kept = |values: &[f32]| -> Vec<u16> { values.iter().map(|&value| round(value)).collect() };
+    let kernels = kernels().into_iter().map(|(kernel, _)| kernel);
+    for kernel in kernels.filter(|kernel| kernel.arithmetic() == Arithmetic::Bf16) {
+        let products = Products::Bf16(kernel);
+        for (m, n, k) in [(1, 1, 1), (6, 64, 32), (5, 66, 31), (200, 33, 100), (77, 130, 1029)] {
+            let (a, b) = (random(1, m * k), random(2, n * k));
+            let old: Vec<f32> = random(3, m * n).into_iter().map(|v| widen(round(v))).collect();
+            let (kept_a, kept_b) = (kept(&a), kept(&b));
+            let operands = |a, b| {
+                let lefts = [Matrix::dense(a, m, k), Matrix::dense(a, k, m).transposed()];
+                let rights = [Matrix::dense(b, n, k).transposed(), Matrix::dense(b, k, n)];
+                lefts.into_iter().flat_map(move |left| rights.map(|right| (left, right)))
+            };
+            let of_f32 = operands(Values::F32(&a), Values::F32(&b));
+            let of_bf16 = operands(Values::Bf16(&kept_a), Values::Bf16(&kept_b));
+            for ((left, right), (kept_left, kept_right)) in of_f32.zip(of_bf16) {
+                for addend in [Addend::Nothing, Addend::Output] {
+                    let shape = format!("{} {m} x {n} x {k}", kernel.name());
+                    let mut expected = old.clone();
+                    let target = MatrixMut::dense(&mut expected, m, n);
+                    products.product(target, addend, left, right, 0.5, Workers::All);
+                    let mut found = old.clone();
+                    let target = MatrixMut::dense(&mut found, m, n);
+                    products.product(target, addend, kept_left, kept_right, 0.5, Workers::All);
+                    assert!(bits(&found) == bits(&expected), "operands of {shape}");
+                    let mut found = kept(&old);
+                    let target = MatrixMut::dense(ValuesMut::Bf16(&mut found), m, n);
+                    products.product(target, addend, kept_left, kept_right, 0.5, Workers::All);
+                    assert!(found == kept(&expected), "output of {shape}");
+                }
+            }
         }
     }
 }
