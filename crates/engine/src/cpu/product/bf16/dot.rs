@@ -9,6 +9,7 @@ use super::dot_pack;
 use super::pairs::{self, LANES};
 use super::rounding::round;
 use super::store::store_sums;
+use crate::cpu::prefetch::prefetch;
 use crate::cpu::values::Values;
 
 /// Vectors of a panel.
@@ -17,6 +18,9 @@ const VECTORS: usize = 4;
 pub(super) const PANEL: usize = VECTORS * LANES;
 /// Rows of a tile: with four vectors each, 24 of the 32 registers hold sums.
 pub(super) const ROWS: usize = 6;
+
+/// From this many steps on, what the sums are added to is prefetched.
+const LONG: usize = 64;
 
 /// Products of bf16 values by `vdpbf16ps`, which this processor has.
 #[derive(Clone, Copy)]
@@ -103,6 +107,11 @@ unsafe fn fixed_tile<const ROWS: usize, const COUNT: usize>(
     panel: *const u16,
     target: Target,
 ) {
+    if steps >= LONG && !target.base.is_null() {
+        for row in 0..ROWS {
+            prefetch(target.base.wrapping_add(row * target.base_row_stride), COUNT * LANES);
+        }
+    }
     let mut sums = [[_mm512_setzero_ps(); COUNT]; ROWS];
     let (mut left_at, mut panel_at) = (left.start, panel);
     for _ in 0..steps {

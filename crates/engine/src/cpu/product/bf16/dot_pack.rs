@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::super::Matrix;
 use super::super::pack::tile_size;
+use super::super::{DEPTH, Matrix};
 use super::dot::{Dot, PANEL, ROWS};
 use super::pairs::{self, Half, LANES, Tile};
 use crate::cpu::prefetch::prefetch;
@@ -18,7 +18,7 @@ const EIGHT: usize = 8;
 const STORED: usize = 2 * EIGHT;
 
 // What the last pair of a tile stores beyond it is in the line between tiles.
-const _: () = assert!(ROWS <= EIGHT && tile_size::<Dot>() >= ROWS * super::super::DEPTH + STORED);
+const _: () = assert!(ROWS <= EIGHT && tile_size::<Dot>() >= ROWS * DEPTH + STORED);
 
 /// Packs one panel: `[pairs, PANEL, 2]`.
 ///
@@ -28,6 +28,11 @@ const _: () = assert!(ROWS <= EIGHT && tile_size::<Dot>() >= ROWS * super::super
 pub(super) unsafe fn pack_panel(b: Matrix<'_>, panel: usize, values: &mut [u16]) {
     for (step, values) in values.chunks_mut(DEPTHS * PANEL).enumerate() {
         let depths = step * DEPTHS..((step + 1) * DEPTHS).min(b.rows);
+        let columns = panel * PANEL..(panel + 1) * PANEL;
+        if b.row_stride != 1 && columns.end <= b.columns && depths.len() == DEPTHS {
+            pairs::pack_whole_pairs(b, Half::High, &depths, &columns, values);
+            continue;
+        }
         for half in 0..2 {
             let first = (panel * PANEL + half * DEPTHS).min(b.columns);
             let columns = first..(first + DEPTHS).min(b.columns);
@@ -173,6 +178,8 @@ unsafe fn pack_columns<T: Kept>(
         true => &values[depth * stride..][rows.clone()],
         false => &[],
     };
+    let tiles = packed.len() / tile_size::<Dot>();
+    assert!(depths.len() <= DEPTH && rows.len() <= tiles * ROWS, "tiles for all rows");
     for (pair, depth) in depths.clone().step_by(2).enumerate() {
         let (first, second) = (row(depth), row(depth + 1));
         for ahead in [AHEAD, AHEAD + 1] {
@@ -180,22 +187,32 @@ unsafe fn pack_columns<T: Kept>(
         }
         // Tiles with eight values in both rows: what follows theirs is overwritten.
         let whole = (second.len() + ROWS).saturating_sub(EIGHT) / ROWS;
-        for (tile, packed) in packed.chunks_exact_mut(tile_size::<Dot>()).enumerate() {
-            let at = (tile * ROWS).min(first.len());
-            let place = &mut packed[2 * ROWS * pair..][..STORED];
-            // Safety: passed on; both rows have eight values from `at` on, or the masks leave only
-            // values that are there. The place has room for a vector of 256 bits.
+        for tile in 0..tiles {
+            let at = tile * ROWS;
+            // Safety: both rows have eight values from `at` on, or the masks leave only values that
+            // are there; `pair` is one of the tile's pairs.
             unsafe {
                 let (first, second) = match tile < whole {
                     true => (T::load(first.as_ptr().add(at)), T::load(second.as_ptr().add(at))),
                     false => (load_first(first, at), load_first(second, at)),
                 };
-                let (low, high) =
-                    (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
-                _mm256_storeu_si256(place.as_mut_ptr().cast(), _mm256_set_m128i(high, low));
+                let place = packed.as_mut_ptr().add(tile * tile_size::<Dot>() + 2 * ROWS * pair);
+                store_pairs(first, second, place);
             }
         }
     }
+}
+
+/// Stores the values of two rows as pairs.
+///
+/// # Safety
+/// `place` has room for 16 values; the processor has AVX-512F.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store_pairs(first: __m128i, second: __m128i, place: *mut u16) {
+    let (low, high) = (_mm_unpacklo_epi16(first, second), _mm_unpackhi_epi16(first, second));
+    // Safety: promised by the caller.
+    unsafe { _mm256_storeu_si256(place.cast(), _mm256_set_m128i(high, low)) };
 }
 
 /// The values of a row from `at` on, at most those of a tile, and zeros.

@@ -388,6 +388,58 @@ pub(super) fn pairs_across(
     ]
 }
 
+/// Packs pairs of rows of a matrix with contiguous rows, whose rows are the inner dimension, at
+/// whole `columns`, a multiple of 32: `[pairs, columns, 2]`. The pairs are whole too.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pack_whole_pairs(
+    matrix: Matrix<'_>,
+    half: Half,
+    depths: &Range<usize>,
+    columns: &Range<usize>,
+    packed: &mut [u16],
+) {
+    let pack = &mut Packing { columns, packed };
+    kept!(matrix, half, interleave_rows(depths, pack));
+}
+
+/// Where pairs of rows at some columns go.
+struct Packing<'a> {
+    columns: &'a Range<usize>,
+    packed: &'a mut [u16],
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn interleave_rows<T: Kept>(
+    values: &[T],
+    stride: usize,
+    depths: &Range<usize>,
+    packing: &mut Packing<'_>,
+) {
+    let columns = packing.columns;
+    let width = columns.len();
+    assert!(
+        (depths.end - 1) * stride + columns.end <= values.len() && width.is_multiple_of(2 * LANES),
+        "whole rows"
+    );
+    for (pair, packed) in packing.packed.chunks_exact_mut(2 * width).enumerate() {
+        let row = values[(depths.start + 2 * pair) * stride + columns.start..].as_ptr();
+        let places = packed.as_chunks_mut::<{ 4 * LANES }>().0;
+        for (place, at) in places.iter_mut().zip((0..width).step_by(2 * LANES)) {
+            // Safety: the columns of both rows are there (checked above); a place has room for two
+            // vectors; a prefetch never faults.
+            unsafe {
+                let (first, second) = (row.add(at), row.wrapping_add(stride + at));
+                _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(AHEAD * stride).cast());
+                _mm_prefetch::<_MM_HINT_T1>(second.wrapping_add(AHEAD * stride).cast());
+                let [left, right] = T::interleave(first, second);
+                _mm512_storeu_si512(place.as_mut_ptr().cast(), left);
+                _mm512_storeu_si512(place.as_mut_ptr().add(2 * LANES).cast(), right);
+            }
+        }
+    }
+}
+
 /// `pairs_across` where nothing is missing: whole cache lines are read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
