@@ -5,10 +5,11 @@
         --babyllama target/release/babyllama --output race.json race.md
 
 Both score the same sentences with the same LLaMA of 58 M parameters (random weights), on the same number of threads, in
-f32 or, with `--dtype bf16`, in bf16; then `--lm-eval-dtypes float32 bfloat16` races lm_eval in both. lm_eval is timed from the sentences' text to the last score, without its start, the loading of the model and
-the making of its tasks; babyllama from the start of its process to the end. In each round every program runs once, one
-after the other, and who begins changes; a program's number is the median of its rounds, a ratio the median of the
-rounds' ratios. The scores are compared too. `--python` is an interpreter with torch, transformers and lm_eval.
+f32 or, with `--dtype bf16`, in bf16; then `--lm-eval-dtypes float32 bfloat16` races lm_eval in both. lm_eval is timed
+from the sentences' text to the last score, without its start, the loading of the model and the making of its tasks;
+babyllama from the start of its process to the end. In each round every program runs once, one after the other, and who
+begins changes; a program's number is the median of its rounds, a ratio the median of the rounds' ratios. The scores are
+compared too. `--python` is an interpreter with torch, transformers and lm_eval.
 """
 
 import argparse

@@ -248,7 +248,8 @@ impl AttentionKernels for Cpu {
             .par_chunks_mut(rows * width)
             .zip(positions.par_chunks(rows))
             .for_each(|(mut block, positions)| {
-                for (index, &position) in positions.iter().enumerate() {
+                let rows = 0..block.len() / width;
+                for (index, &position) in rows.zip(positions) {
                     let row = block.reborrow().range(index * width..index * width + turned);
                     row.update(|row| rotate_row(row, position));
                 }

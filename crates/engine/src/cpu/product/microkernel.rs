@@ -138,7 +138,7 @@ impl Target {
             unsafe {
                 let mut before = 0.0;
                 if !self.base.is_null() {
-                    before += *self.base.add(row * self.base_row_stride + column);
+                    before = *self.base.add(row * self.base_row_stride + column);
                 }
                 if !self.bias.is_null() {
                     before += *self.bias.add(column);

@@ -107,7 +107,7 @@ pub(super) fn product<K: Microkernel>(
     };
     let task_rows = match output.start {
         Start::F32(_) => TASK_ROWS,
-        // All of the rows' inner dimension is packed at a time.
+        // All of the rows' inner dimension is packed at a time, unless it is read in place.
         Start::Bf16(_) => TASK_ROWS.min(TASK_VALUES / a.columns.max(1)).max(K::TILE_ROWS),
     };
     let (row_tasks, column_tasks) = match workers {
@@ -255,19 +255,17 @@ impl<K: Microkernel> LeftBlock<K> {
     }
 }
 
-/// Tiles of a task, at least, where rows are shared by more tasks so that panels need not be: each
-/// task reads the panels, and each that shares panels packs the rows.
+/// From so many tiles a task on, rows alone are shared among tasks: every task that shares panels
+/// packs the rows again.
 const TASK_TILES: usize = 8;
 
 /// How many tasks share the rows, and how many the panels: equal ones, several for each thread.
 fn split<K: Microkernel>(rows: usize, panels: usize, task_rows: usize) -> (usize, usize) {
     let threads = rayon::current_num_threads();
     let enough = 4 * threads;
-    let row_tasks = rows.div_ceil(threads * task_rows) * threads;
-    let row_tasks = match rows >= enough * TASK_TILES * K::TILE_ROWS {
-        true => row_tasks.max(enough),
-        false => row_tasks.min(rows.div_ceil(K::TILE_ROWS)),
-    };
+    let tiles = rows.div_ceil(K::TILE_ROWS);
+    let fewest = if tiles >= enough * TASK_TILES { enough } else { 1 };
+    let row_tasks = (rows.div_ceil(threads * task_rows) * threads).max(fewest).min(tiles);
     let column_tasks = if row_tasks >= enough { 1 } else { enough.div_ceil(row_tasks) };
     (row_tasks, column_tasks.min(panels))
 }
@@ -443,6 +441,28 @@ impl<'a, K: Microkernel> RowsProduct<'a, K> {
                 start.wrapping_add(row * stride + first)
             }),
             rounded_row_stride: self.rounded.map_or(0, |(_, stride)| stride),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bf16::portable::Portable;
+    use super::*;
+
+    #[test]
+    fn every_task_has_rows_and_panels() {
+        for threads in 1..6 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for rows in 1..2100 {
+                for (panels, task_rows) in [(1, 16), (1, 192), (40, 17), (40, 192)] {
+                    let (row_tasks, column_tasks) =
+                        pool.install(|| split::<Portable>(rows, panels, task_rows));
+                    let tiles = rows.div_ceil(Portable::TILE_ROWS);
+                    assert!((1..=tiles).contains(&row_tasks), "{row_tasks} tasks of {rows} rows");
+                    assert!((1..=panels).contains(&column_tasks), "{column_tasks} of {panels}");
+                }
+            }
         }
     }
 }

@@ -94,35 +94,35 @@ impl Microkernel for Dot {
     }
 }
 
-/// A tile of `ROWS` rows and `COUNT` vectors in each. Both are constants so that the sums stay in
+/// A tile of `ROW_COUNT` rows and `VECTOR_COUNT` vectors in each. Both are constants so that the sums stay in
 /// registers: with a number of rows that is known at run time only, they were stored at every step.
 ///
 /// # Safety
-/// As for `Microkernel::tile`, with `ROWS == target.rows` and `COUNT` vectors covering
+/// As for `Microkernel::tile`, with `ROW_COUNT == target.rows` and `VECTOR_COUNT` vectors covering
 /// `target.columns`; the processor has AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn fixed_tile<const ROWS: usize, const COUNT: usize>(
+unsafe fn fixed_tile<const ROW_COUNT: usize, const VECTOR_COUNT: usize>(
     steps: usize,
     left: Left<u16>,
     panel: *const u16,
     target: Target,
 ) {
     if steps >= LONG && !target.base.is_null() {
-        for row in 0..ROWS {
-            prefetch(target.base.wrapping_add(row * target.base_row_stride), COUNT * LANES);
+        for row in 0..ROW_COUNT {
+            prefetch(target.base.wrapping_add(row * target.base_row_stride), VECTOR_COUNT * LANES);
         }
     }
-    let mut sums = [[_mm512_setzero_ps(); COUNT]; ROWS];
+    let mut sums = [[_mm512_setzero_ps(); VECTOR_COUNT]; ROW_COUNT];
     let (mut left_at, mut panel_at) = (left.start, panel);
     for _ in 0..steps {
-        let mut columns = [_mm512_setzero_si512(); COUNT];
+        let mut columns = [_mm512_setzero_si512(); VECTOR_COUNT];
         for (vector, column) in columns.iter_mut().enumerate() {
             // Safety: within the panel.
             *column = unsafe { _mm512_loadu_si512(panel_at.add(vector * 2 * LANES).cast()) };
         }
         for (row, sums) in sums.iter_mut().enumerate() {
-            // Safety: a packed tile has a pair for each row at every step; the types are 512 bits
-            // without a meaning of their own.
+            // Safety: the caller promises every row at every step; the types are 512 bits without a
+            // meaning of their own.
             unsafe {
                 let pair = left_at.add(row * left.row_stride).cast::<i32>().read_unaligned();
                 let pair = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(pair));

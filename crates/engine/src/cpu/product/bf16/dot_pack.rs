@@ -91,22 +91,19 @@ fn pack_tile(a: Matrix<'_>, rows: &Range<usize>, depths: &Range<usize>, packed: 
     let mut square: Tile = [0; DEPTHS * LANES];
     for (block, start) in depths.clone().step_by(2 * DEPTHS).enumerate() {
         let depths = start..(start + 2 * DEPTHS).min(depths.end);
-        // Eight rows at 32 depths above the same rows at the next 32, and rows exchanged with
-        // pairs.
         pairs::along_eights(a, Half::High, rows, &depths, &mut square);
-        let squares = square.as_chunks::<STORED>().0;
-        // The eight pairs of the first depths are every other chunk from the first on, those of
-        // the second every other from the second on.
-        let in_order = squares.iter().step_by(2).chain(squares.iter().skip(1).step_by(2));
+        // A chunk is one pair of all rows; those of the first 32 depths alternate with the others.
+        let chunks = square.as_chunks::<STORED>().0;
+        let in_order = chunks.iter().step_by(2).chain(chunks.iter().skip(1).step_by(2));
         for (pair, eight) in in_order.take(depths.len().div_ceil(2)).enumerate() {
-            let place = 2 * ROWS * (block * DEPTHS + pair);
+            let place = 2 * ROWS * (2 * LANES * block + pair);
             packed[place..place + STORED].copy_from_slice(eight);
         }
     }
 }
 
-/// What a matrix keeps, as bf16.
-trait Kept: Copy {
+/// What a matrix keeps, loaded as bf16 eight at a time.
+trait LoadEight: Copy {
     /// The first 8 values of a row.
     ///
     /// # Safety
@@ -120,7 +117,7 @@ trait Kept: Copy {
     unsafe fn load_first(row: *const Self, mask: __mmask8) -> __m128i;
 }
 
-impl Kept for f32 {
+impl LoadEight for f32 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,avx512bf16")]
     unsafe fn load(row: *const f32) -> __m128i {
@@ -143,7 +140,7 @@ fn rounded(values: __m256) -> __m128i {
     unsafe { std::mem::transmute::<__m128bh, __m128i>(_mm256_cvtneps_pbh(values)) }
 }
 
-impl Kept for u16 {
+impl LoadEight for u16 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn load(row: *const u16) -> __m128i {
@@ -167,7 +164,7 @@ const AHEAD: usize = 16;
 /// # Safety
 /// The processor has AVX-512BW, AVX-512VL and AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn pack_columns<T: Kept>(
+unsafe fn pack_columns<T: LoadEight>(
     values: &[T],
     stride: usize,
     rows: &Range<usize>,
@@ -185,7 +182,8 @@ unsafe fn pack_columns<T: Kept>(
         for ahead in [AHEAD, AHEAD + 1] {
             prefetch(first.as_ptr().wrapping_add(ahead * stride), first.len());
         }
-        // Tiles with eight values in both rows: what follows theirs is overwritten.
+        // Tiles with eight values in both rows. Those of the next tile are overwritten by the next
+        // pair, or come after the last.
         let whole = (second.len() + ROWS).saturating_sub(EIGHT) / ROWS;
         for tile in 0..tiles {
             let at = tile * ROWS;
@@ -221,7 +219,7 @@ unsafe fn store_pairs(first: __m128i, second: __m128i, place: *mut u16) {
 /// The processor has AVX-512BW, VL and BF16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn load_first<T: Kept>(row: &[T], at: usize) -> __m128i {
+unsafe fn load_first<T: LoadEight>(row: &[T], at: usize) -> __m128i {
     let row = &row[at.min(row.len())..];
     let mask = pairs::lanes(row.len().min(ROWS)) as __mmask8;
     // Safety: the mask leaves only values of the row.

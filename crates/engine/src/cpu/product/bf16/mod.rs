@@ -11,7 +11,7 @@ mod dot;
 mod dot_pack;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
-mod portable;
+pub(super) mod portable;
 pub(in crate::cpu) mod rounding;
 #[cfg(target_arch = "x86_64")]
 mod store;

@@ -419,8 +419,10 @@ unsafe fn interleave_rows<T: Kept>(
     let columns = packing.columns;
     let width = columns.len();
     assert!(
-        (depths.end - 1) * stride + columns.end <= values.len() && width.is_multiple_of(2 * LANES),
-        "whole rows"
+        depths.end * stride + columns.end <= values.len() + stride
+            && width.is_multiple_of(2 * LANES)
+            && packing.packed.len() <= depths.len() * width,
+        "whole pairs of whole rows"
     );
     for (pair, packed) in packing.packed.chunks_exact_mut(2 * width).enumerate() {
         let row = values[(depths.start + 2 * pair) * stride + columns.start..].as_ptr();

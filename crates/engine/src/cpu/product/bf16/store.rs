@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::super::microkernel::Target;
-use super::pairs::{LANES, lanes};
+use super::pairs::lanes;
 
 /// Stores `base + bias + scale * sums` in up to 16 columns of a row, from `first` on, rounded where
 /// the target is.
@@ -14,7 +14,7 @@ use super::pairs::{LANES, lanes};
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn store_sums(target: &Target, row: usize, first: usize, sums: __m512) {
-    let mask = lanes((target.columns - first).min(LANES));
+    let mask = lanes(target.columns - first);
     // Safety: the mask leaves only columns of the target.
     unsafe {
         let mut before = _mm512_setzero_ps();

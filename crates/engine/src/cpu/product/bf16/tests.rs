@@ -164,39 +164,63 @@ fn every_kernel_has_the_bits_of_its_reference() {
     }
 }
 
+/// Both layouts of a left-hand side, of which the first has rows that do not touch, with both of a
+/// right-hand side.
+fn operands<'a>(
+    [m, n, k]: [usize; 3],
+    a: Values<'a>,
+    b: Values<'a>,
+) -> impl Iterator<Item = (Matrix<'a>, Matrix<'a>)> {
+    let columns = Matrix::dense(a.range(0..m * k), k, m).transposed();
+    let lefts = [Matrix::strided(a, m, k, k + 2), columns];
+    let rights = [Matrix::dense(b, n, k).transposed(), Matrix::dense(b, k, n)];
+    lefts.into_iter().flat_map(move |left| rights.map(|right| (left, right)))
+}
+
 /// Operands that are kept in bf16 give what the same f32 give, which are rounded when they are
-/// packed; an output in bf16 is that of f32, rounded.
+/// packed; an output in bf16 is that of f32, rounded. On any number of threads.
 #[test]
 fn operands_and_outputs_may_be_bf16() {
+    const SHAPES: [(usize, usize, usize); 7] = [
+        (1, 1, 1),
+        (6, 64, 32),
+        (5, 66, 31),
+        (200, 33, 100),
+        (77, 130, 1029),
+        (390, 66, 1030),
+        (7, 1100, 600),
+    ];
     let kept = |values: &[f32]| -> Vec<u16> { values.iter().map(|&value| round(value)).collect() };
+    let pools =
+        [1, 3].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let kernels = kernels().into_iter().map(|(kernel, _)| kernel);
     for kernel in kernels.filter(|kernel| kernel.arithmetic() == Arithmetic::Bf16) {
         let products = Products::Bf16(kernel);
-        for (m, n, k) in [(1, 1, 1), (6, 64, 32), (5, 66, 31), (200, 33, 100), (77, 130, 1029)] {
-            let (a, b) = (random(1, m * k), random(2, n * k));
+        for (m, n, k) in SHAPES {
+            let (a, b) = (random(1, m * (k + 2)), random(2, n * k));
             let old: Vec<f32> = random(3, m * n).into_iter().map(|v| widen(round(v))).collect();
             let (kept_a, kept_b) = (kept(&a), kept(&b));
-            let operands = |a, b| {
-                let lefts = [Matrix::dense(a, m, k), Matrix::dense(a, k, m).transposed()];
-                let rights = [Matrix::dense(b, n, k).transposed(), Matrix::dense(b, k, n)];
-                lefts.into_iter().flat_map(move |left| rights.map(|right| (left, right)))
-            };
-            let of_f32 = operands(Values::F32(&a), Values::F32(&b));
-            let of_bf16 = operands(Values::Bf16(&kept_a), Values::Bf16(&kept_b));
+            let of_f32 = operands([m, n, k], Values::F32(&a), Values::F32(&b));
+            let of_bf16 = operands([m, n, k], Values::Bf16(&kept_a), Values::Bf16(&kept_b));
             for ((left, right), (kept_left, kept_right)) in of_f32.zip(of_bf16) {
                 for addend in [Addend::Nothing, Addend::Output] {
                     let shape = format!("{} {m} x {n} x {k}", kernel.name());
                     let mut expected = old.clone();
                     let target = MatrixMut::dense(&mut expected, m, n);
-                    products.product(target, addend, left, right, 0.5, Workers::All);
-                    let mut found = old.clone();
-                    let target = MatrixMut::dense(&mut found, m, n);
-                    products.product(target, addend, kept_left, kept_right, 0.5, Workers::All);
-                    assert!(bits(&found) == bits(&expected), "operands of {shape}");
-                    let mut found = kept(&old);
-                    let target = MatrixMut::dense(ValuesMut::Bf16(&mut found), m, n);
-                    products.product(target, addend, kept_left, kept_right, 0.5, Workers::All);
-                    assert!(found == kept(&expected), "output of {shape}");
+                    products.product(target, addend, left, right, 0.5, Workers::One);
+                    for pool in &pools {
+                        let mut found = old.clone();
+                        let mut rounded = kept(&old);
+                        pool.install(|| {
+                            let target = MatrixMut::dense(&mut found, m, n);
+                            let all = Workers::All;
+                            products.product(target, addend, kept_left, kept_right, 0.5, all);
+                            let target = MatrixMut::dense(ValuesMut::Bf16(&mut rounded), m, n);
+                            products.product(target, addend, kept_left, kept_right, 0.5, all);
+                        });
+                        assert!(bits(&found) == bits(&expected), "operands of {shape}");
+                        assert!(rounded == kept(&expected), "output of {shape}");
+                    }
                 }
             }
         }
