@@ -94,8 +94,9 @@ impl Microkernel for Dot {
     }
 }
 
-/// A tile of `ROW_COUNT` rows and `VECTOR_COUNT` vectors in each. Both are constants so that the sums stay in
-/// registers: with a number of rows that is known at run time only, they were stored at every step.
+/// A tile of `ROW_COUNT` rows and `VECTOR_COUNT` vectors in each. Both are constants so that the
+/// sums stay in registers: with a number of rows that is known at run time only, they were stored
+/// at every step.
 ///
 /// # Safety
 /// As for `Microkernel::tile`, with `ROW_COUNT == target.rows` and `VECTOR_COUNT` vectors covering
