@@ -152,6 +152,19 @@ fn one_worker_makes_the_same_study_twice_and_every_proposal_can_be_computed_agai
 }
 
 #[test]
+fn a_search_of_few_trials_has_a_complete_one_by_the_default_rule() {
+    for trials in 1..=4 {
+        let search = Search::new(&format!("trials = {trials}"));
+        let mut sweep = search.open("s");
+        work(&mut sweep);
+        let [complete, stopped, failed, queued] = standings(&mut sweep);
+        assert_eq!((complete + stopped, failed, queued), (trials, 0, 0));
+        assert_eq!(complete, 1, "of {trials}");
+        assert_eq!(sweep.best().unwrap().reports.len() as u64, EPOCHS);
+    }
+}
+
+#[test]
 fn searches_that_learn_end_better_than_chance_and_asha_spends_less() {
     // The mean of the best over seeds, and the epochs that were trained.
     let best = |keys: &str| {

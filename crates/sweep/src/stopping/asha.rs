@@ -97,9 +97,10 @@ impl Rule for Asha {
         }
     }
 
-    fn next_promotion(&self, curves: &[Curve], _new_left: bool) -> Option<(u64, usize)> {
+    fn next_promotion(&self, curves: &[Curve], new_left: bool) -> Option<(u64, usize)> {
         match self.form {
-            Form::Promotion => self.promotion(curves),
+            Form::Promotion if new_left => self.promotion(curves),
+            Form::Promotion => self.promotion(curves).or_else(|| last_promotion(curves)),
             Form::Stopping => None,
         }
     }
@@ -153,6 +154,25 @@ impl Asha {
             Some((best.1.number, rung + 1))
         })
     }
+}
+
+/// The best trial of the highest rung, where all wait and none is complete: with fewer trials than
+/// `eta` to the power of the rungs none might ever be, and a search would end without a result.
+/// Synchronous halving keeps one trial at least, too.
+fn last_promotion(curves: &[Curve]) -> Option<(u64, usize)> {
+    let goes_on = |curve: &Curve| matches!(curve.state, CurveState::Running | CurveState::Complete);
+    if curves.iter().any(goes_on) {
+        return None;
+    }
+    let waiting = curves.iter().filter_map(|curve| match (curve.state, curve.reports.last()) {
+        (CurveState::Paused { rung }, Some(&(_, value))) if value.is_finite() => {
+            Some((rung, value, curve.number))
+        }
+        _ => None,
+    });
+    let best =
+        waiting.min_by(|a, b| b.0.cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))?;
+    Some((best.2, best.0 + 1))
 }
 
 /// The trials, as if one waited at a rung.
@@ -230,6 +250,33 @@ mod tests {
             trace(&asha(3.0, Form::Promotion), 3),
             "0@0 1@0 2@0 2@1 3@0 4@0 5@0 5@1 6@0 7@0 7@1 5@2"
         );
+    }
+
+    #[test]
+    fn the_best_goes_on_to_the_end_where_too_few_trials_would_leave_none_complete() {
+        let rule = StopRule::Asha(asha(3.0, Form::Promotion));
+        let paused = |number, values: &[f64], rung| Curve {
+            state: CurveState::Paused { rung },
+            ..curve(number, values)
+        };
+        let mut curves = vec![paused(0, &[5.0], 0), paused(1, &[4.0], 0)];
+        // A further trial may change what is best.
+        assert_eq!(rule.next_promotion(&curves, true), None);
+        assert_eq!(rule.next_promotion(&curves, false), Some((1, 1)));
+        // The highest rung first, whatever waits below.
+        curves[0] = paused(0, &[5.0, 4.8, 4.6], 1);
+        assert_eq!(rule.next_promotion(&curves, false), Some((0, 2)));
+        for state in [CurveState::Running, CurveState::Complete] {
+            curves[0].state = state;
+            assert_eq!(rule.next_promotion(&curves, false), None);
+        }
+        // After its failure the next one has its turn; what diverged has none.
+        curves[0].state = CurveState::Failed;
+        assert_eq!(rule.next_promotion(&curves, false), Some((1, 1)));
+        curves[1].reports[0].1 = f64::NAN;
+        assert_eq!(rule.next_promotion(&curves, false), None);
+        let stopping = StopRule::Asha(asha(3.0, Form::Stopping));
+        assert_eq!(stopping.next_promotion(&curves, false), None);
     }
 
     /// Decisions of Ray Tune.
