@@ -510,7 +510,8 @@ fn flags_and_folders_that_are_wrong() {
         .advises("TASK.train.jsonl");
     refused(&format!("{STUDENT} --data data --tasks rtee"), 2)
         .names(&["no such task", "did you mean `rte`?"]);
-    refused(&format!("{STUDENT} --data data --recipe 2027"), 2).names(&["did you mean `2023`?"]);
+    refused(&format!("{STUDENT} --data data --recipe 2027"), 2)
+        .names(&["did you mean `2023`, `2024`, `2025` or `2026`?"]);
     refused(&format!("{STUDENT} --data data --set rte.epohcs=1"), 2)
         .names(&["tasks.rte.epohcs", "`epochs`"]);
     refused("nowhere --data data", 1).names(&["nowhere is not a folder with a model"]);

@@ -108,23 +108,26 @@ pub(super) fn join(parent: &str, key: &str) -> String {
 /// near.
 pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    match nearest(name, &known) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if known.is_empty() => "there is none to choose from".to_string(),
-        None => format!("known here: {}", known.join(", ")),
+    match &all_nearest(name, &known)[..] {
+        [] if known.is_empty() => "there is none to choose from".to_string(),
+        [] => format!("known here: {}", known.join(", ")),
+        [nearest] => format!("did you mean `{nearest}`?"),
+        [others @ .., last] => format!("did you mean `{}` or `{last}`?", others.join("`, `")),
     }
 }
 
-/// The known name with the fewest edits from `name`, the first of equals; none when that takes more
-/// than a third of the letters (two of a short name).
+/// The first of the known names with the fewest edits from `name`; none when that takes more than a
+/// third of the letters (two of a short name).
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    all_nearest(name, known).first().copied()
+}
+
+/// The known names with the fewest edits from `name`.
+fn all_nearest<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let farthest = (name.chars().count() / 3).max(2);
-    known
-        .iter()
-        .map(|&candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|&(distance, _)| distance <= farthest)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(name, candidate);
+    let least = known.iter().map(distance).min().filter(|&least| least <= farthest);
+    known.iter().copied().filter(|candidate| Some(distance(candidate)) == least).collect()
 }
 
 #[cfg(test)]
@@ -148,6 +151,8 @@ mod tests {
         let known = ["learning_rate", "epochs", "seed"];
         assert_eq!(suggestion("learning_rat", known), "did you mean `learning_rate`?");
         assert_eq!(suggestion("epohcs", known), "did you mean `epochs`?");
+        let years = ["2023", "2024", "babyllama-1"];
+        assert_eq!(suggestion("2027", years), "did you mean `2023` or `2024`?");
         assert_eq!(suggestion("colour", known), "known here: learning_rate, epochs, seed");
         assert_eq!(suggestion("x", []), "there is none to choose from");
     }
