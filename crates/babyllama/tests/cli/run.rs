@@ -1,5 +1,7 @@
 //! `run`: which stages are done again, and which are not.
 
+use serde_json::Value;
+
 use super::common::{Finished, STUDENT, TEACHER, Workspace};
 
 /// The stages that a run performed.
@@ -184,4 +186,13 @@ fn losses_on_a_part_of_the_held_out_text_are_called_so() {
     assert!(workspace.text("runs/small/table.md").contains(remark));
     let whole = workspace.babyllama("run small.toml --output runs/whole").done();
     assert!(!whole.stdout.contains("Held-out losses are of"), "{}", whole.stdout);
+}
+
+#[test]
+fn a_model_without_room_for_the_prompts_writes_no_texts() {
+    let workspace = Workspace::new();
+    let short = "--set train.sequence_length=3 --set teacher.max_positions=3 --set \
+                 evaluate.blimp=[]";
+    workspace.babyllama(&format!("run small.toml --only teacher {short}")).done();
+    assert_eq!(workspace.json("runs/small/evaluation/teacher.json")["samples"], Value::Null);
 }

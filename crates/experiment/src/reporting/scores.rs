@@ -20,7 +20,9 @@ pub(super) fn why_no_samples(parameters: u64) -> String {
              generate` lets them write.",
             grouped(LARGEST as u64)
         ),
-        false => "these scores are of a version of the program that did not write any.".to_owned(),
+        false => "no prompt is as short as its positions, or these scores are of a version of the \
+                  program that wrote none."
+            .to_owned(),
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) const LARGEST: usize = 30_000_000;
 /// Of the draws.
 const SEED: u64 = 42;
 
-/// The texts of a model, each prompt continued greedily and by a draw; none of a large model.
+/// The texts of a model, each prompt continued greedily and by a draw; none of a large model, nor
+/// of a prompt that is longer than the model's positions.
 pub(crate) fn samples(model: &Model, tokenizer: &Tokenizer) -> Result<Vec<Sample>> {
     if model.config().parameter_count() > LARGEST {
         return Ok(Vec::new());
@@ -37,6 +38,9 @@ pub(crate) fn samples(model: &Model, tokenizer: &Tokenizer) -> Result<Vec<Sample
     let mut samples = Vec::new();
     for prompt in PROMPTS {
         let tokens = tokenizer.encode(prompt)?;
+        if tokens.len() > model.config().max_positions {
+            continue;
+        }
         for is_greedy in [true, false] {
             let sampling = Sampling {
                 temperature: if is_greedy { 0.0 } else { 1.0 },
