@@ -112,9 +112,9 @@ pub struct CorpusSection {
     pub clean: bool,
     /// Minimal pairs of each kind that the built-in grammar writes for evaluation.
     pub pairs_per_paradigm: usize,
-    /// What a document is, for `order = "documents"`: `blank_line`, `line` or `file` by source,
-    /// such as `{ wikipedia = "line", default = "file" }`. Left out, blocks between blank lines
-    /// where a file has any, and otherwise lines.
+    /// What a document is, for `order = "documents"`: `blank_line`, `line`, `file` or `auto` by
+    /// source, such as `{ wikipedia = "line", default = "file" }`. Left out or `auto`, blocks
+    /// between blank lines where a file has any, and otherwise lines.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub documents: BTreeMap<String, DocumentRule>,
 }
