@@ -190,7 +190,9 @@ fn keep_decision(
 fn why_paused(trial: &Trial) -> String {
     let rung: usize = trial.row.system(key::WAITS_AT).unwrap_or(0);
     let value = trial.values().last().copied().unwrap_or(f64::NAN);
-    format!("waited at rung {rung} with {value:.4} to the end of the sweep; others were better")
+    format!(
+        "waited at rung {rung} with {value:.4} to the end of the sweep, where no place was left"
+    )
 }
 
 /// Whether workers were asked to stop: `after` the trial at hand, or `now`.

@@ -27,7 +27,8 @@ pub struct Asha {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// It waits until it is among the best of those that have come to the rung.
+    /// It waits until it is among the best of those that have come to the rung, or, where no trial
+    /// would be complete, is the best of all.
     #[default]
     Promotion,
     /// It ends unless it is among the best of those that have come to the rung before.
@@ -172,7 +173,7 @@ fn last_promotion(curves: &[Curve]) -> Option<(u64, usize)> {
     });
     let best =
         waiting.min_by(|a, b| b.0.cmp(&a.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)))?;
-    Some((best.2, best.0 + 1))
+    Some((best.2, best.0.saturating_add(1)))
 }
 
 /// The trials, as if one waited at a rung.

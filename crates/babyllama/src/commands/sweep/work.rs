@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use sweep::definition::Part;
+use sweep::overview::Standing;
 use sweep::sweep::{Sweep, place};
 use sweep::worker::{self, WorkSettings, Worked};
 
@@ -96,7 +97,7 @@ fn work_in_processes(place: &SweepPlaceArgs, crew: &Crew<'_>) -> anyhow::Result<
                 None => left.push((number, child)),
                 Some(status) if status.success() => {}
                 Some(status) => {
-                    console::note(format_args!("worker {number} ended with {status}"));
+                    console::warn(format_args!("worker {number} ended with {status}"));
                     failed += 1;
                 }
             }
@@ -121,7 +122,8 @@ fn standing(place: &SweepPlaceArgs) -> anyhow::Result<Worked> {
             return Ok(Worked::Stopped);
         }
         let overview = sweep.overview()?;
-        if overview.unfinished() > 0 {
+        // At the end of a sweep nothing waits at a rung.
+        if overview.unfinished() > 0 || overview.count(Standing::Paused) > 0 {
             worked = Worked::Paused;
         }
     }
