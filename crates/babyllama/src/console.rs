@@ -43,14 +43,12 @@ pub fn print_table(table: &Table) -> anyhow::Result<()> {
 
 /// Notes that a file was written.
 pub fn note_written(path: &Path) {
-    note(format_args!("wrote {}", path.display()));
+    note_unless_quiet(format_args!("wrote {}", path.display()));
 }
 
 /// Notes where things are that a command made, `what` in the plural.
 pub fn note_place(what: &str, place: &Path) {
-    if !is_quiet() {
-        note(format_args!("{what} are in {}", place.display()));
-    }
+    note_unless_quiet(format_args!("{what} are in {}", place.display()));
 }
 
 /// Columns of the terminal that results go to: 80 where it does not state them, no limit where the
@@ -83,6 +81,18 @@ fn letters_by(variable: impl Fn(&str) -> Option<String>) -> Letters {
 pub fn note(line: impl Display) {
     // Without standard error there is no place to report to.
     let _ = writeln!(io::stderr(), "{}", visible(&line.to_string()));
+}
+
+/// Shows a line on standard error, unless the command is quiet.
+pub fn note_unless_quiet(line: impl Display) {
+    if !is_quiet() {
+        note(line);
+    }
+}
+
+/// Shows a warning, also of a quiet command.
+pub fn warn(line: impl Display) {
+    note(format_args!("warning: {line}"));
 }
 
 /// What a person decided.
@@ -134,14 +144,14 @@ pub enum Style {
     /// Events are lines and progress bars on standard error.
     #[default]
     Text,
-    /// Events are not shown.
+    /// Events are not shown, but for warnings.
     Quiet,
     /// Events are lines of JSON on standard output.
     Json,
 }
 
-/// Shows an experiment's events: notes as lines, work as a progress bar; and asks it to stop on
-/// SIGINT and SIGTERM.
+/// Shows an experiment's events: notes and warnings as lines, work as a progress bar; and asks it
+/// to stop on SIGINT and SIGTERM.
 pub struct Console {
     interrupt: Interrupt,
     progress: Mutex<Option<Progress>>,
@@ -226,6 +236,7 @@ fn to_json(event: Event<'_>) -> Option<Value> {
             "of": place.map(|(_, of)| of),
         }),
         Event::Note(line) => json!({ "event": "note", "text": line.to_string().trim() }),
+        Event::Warning(line) => json!({ "event": "warning", "text": line.to_string().trim() }),
         Event::Begin(work) => json!({
             "event": "begin",
             "work": work.label,
@@ -257,7 +268,12 @@ impl Observer for Console {
     fn on_event(&self, event: Event<'_>) {
         match self.style {
             Style::Text => {}
-            Style::Quiet => return,
+            Style::Quiet => {
+                if let Event::Warning(line) = event {
+                    self.line(format_args!("warning: {line}"));
+                }
+                return;
+            }
             Style::Json => {
                 let line = to_json(event).map(|mut object| {
                     object["time"] = time_of_day(SystemTime::now()).into();
@@ -274,6 +290,7 @@ impl Observer for Console {
                 self.line(format_args!("{}stage {name}: {reason}", place.unwrap_or_default()));
             }
             Event::Note(line) => self.line(line),
+            Event::Warning(line) => self.line(format_args!("warning: {line}")),
             Event::Begin(work) => *self.progress() = Some(Progress::of(work)),
             Event::Advance { done, note } => {
                 if let Some(progress) = &mut *self.progress() {

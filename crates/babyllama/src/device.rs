@@ -62,7 +62,7 @@ impl DeviceArgs {
         if self.device != DeviceChoice::Cpu
             || matches!(self.precision, Some(Precision::Bf16 | Precision::Bf16x3))
         {
-            console::note(format_args!("on {}", device.name()));
+            console::note_unless_quiet(format_args!("on {}", device.name()));
         }
         Ok(device)
     }

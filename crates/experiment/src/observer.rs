@@ -40,8 +40,11 @@ pub enum Event<'a> {
         /// whose stages are known.
         place: Option<(usize, usize)>,
     },
-    /// A line for people: what was found, chosen, left out or passed over.
+    /// A line for people.
     Note(fmt::Arguments<'a>),
+    /// A line about what may not be as people expect: a setting without effect, a task that is left
+    /// out, a file that is damaged and passed over.
+    Warning(fmt::Arguments<'a>),
     /// Long work begins. There is one at a time.
     Begin(Work<'a>),
     /// The work goes on.
@@ -103,6 +106,11 @@ impl dyn Observer + '_ {
     /// Reports a line for people.
     pub fn note(&self, line: fmt::Arguments<'_>) {
         self.on_event(Event::Note(line));
+    }
+
+    /// Reports what may not be as people expect.
+    pub fn warn(&self, line: fmt::Arguments<'_>) {
+        self.on_event(Event::Warning(line));
     }
 
     /// Reports that long work begins.

@@ -7,12 +7,12 @@ use model::hugging_face;
 use crate::Observer;
 use crate::error::Result;
 
-/// Notes what in a language model's folder is not used.
+/// Warns of what in a language model's folder is not used.
 ///
 /// # Errors
 /// When the folder holds no language model, or is damaged.
-pub(crate) fn note(folder: &Path, observer: &dyn Observer) -> Result<()> {
+pub(crate) fn warn(folder: &Path, observer: &dyn Observer) -> Result<()> {
     let lines = hugging_face::remarks(folder)?;
-    lines.iter().for_each(|line| observer.note(format_args!("{line}")));
+    lines.iter().for_each(|line| observer.warn(format_args!("{line}")));
     Ok(())
 }

@@ -35,7 +35,30 @@ pub(crate) fn open(
     Ok(teacher)
 }
 
-/// Opens a teacher that was not trained in this run, and notes what in its folder is not used.
+/// Warns where a teacher's tokenizer does not put the tokens before texts that `tokenizer` puts
+/// before each document of the text.
+///
+/// # Errors
+/// When the teacher has no tokenizer that can be read.
+pub(crate) fn warn_of_begin(
+    name: &str,
+    tokenizer: &Tokenizer,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let own = Tokenizer::from_folder(Path::new(name))?.tokens_around(false);
+    // What cannot be compared is no reason to refuse a teacher.
+    if let (Ok([own, ..]), Ok([begin, ..])) = (own, tokenizer.tokens_around(false))
+        && own != begin
+    {
+        observer.warn(format_args!(
+            "teacher {name}: its tokenizer does not put the token before texts that documents \
+             begin with here (`tokenizer.begin_token`), so that it may never have read it"
+        ));
+    }
+    Ok(())
+}
+
+/// Opens a teacher that was not trained in this run, and warns of what in its folder is not used.
 ///
 /// # Errors
 /// As [`open`], and when its files are damaged.
@@ -46,6 +69,6 @@ pub(crate) fn open_foreign(
 ) -> Result<Teacher> {
     let folder = Path::new(name);
     verify::model_folder(folder)?;
-    remarks::note(folder, observer)?;
+    remarks::warn(folder, observer)?;
     open(name, folder, vocab_size, observer)
 }

@@ -240,12 +240,12 @@ impl Listener for TrainingLog<'_> {
                 "{model}  takes {sequences} of a step's {batch_size} sequences at a time: there is \
                  no memory for more"
             )),
-            train::Event::OtherProducts { before, now } => observer.note(format_args!(
+            train::Event::OtherProducts { before, now } => observer.warn(format_args!(
                 "{model}  was multiplied with {before} up to here and is with {now} from now on: \
                  bits may differ from those of a run without this break"
             )),
             train::Event::CheckpointSkipped { path, problem } => {
-                observer.note(format_args!("{model}  passed over {}: {problem}", path.display()));
+                observer.warn(format_args!("{model}  passed over {}: {problem}", path.display()));
             }
             train::Event::Step(record) => self.on_step(record)?,
             train::Event::Evaluation(record) => self.on_evaluation(record)?,

@@ -162,9 +162,9 @@ fn check_pairs(folder: &Path, pairs: &[(String, String)]) -> anyhow::Result<()> 
 }
 
 /// Names what a folder holds that is no text of the corpus.
-fn note_left_out(path: &Path) -> anyhow::Result<()> {
+fn warn_of_left_out(path: &Path) -> anyhow::Result<()> {
     if let Some(line) = text::left_out_line(path)? {
-        console::note(line);
+        console::warn(line);
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ pub fn open_all(
         let context = || format!("cannot use {}", path.display());
         let texts = texts::open_corpus_unless(should_stop, path);
         all.extend(texts.or_abandoned().with_context(context)?);
-        note_left_out(path)?;
+        warn_of_left_out(path)?;
     }
     Ok(all)
 }

@@ -46,7 +46,7 @@ pub fn export(args: &ExportArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     };
     let card = card::card(&args.run, &args.model, &place, model.config(), given);
     if !card::write(&args.output, &card)? {
-        console::note(format_args!(
+        console::warn(format_args!(
             "{} stays as it is: it was not written here, or was changed since",
             args.output.join(card::FILE).display()
         ));

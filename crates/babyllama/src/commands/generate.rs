@@ -20,7 +20,7 @@ pub fn generate(args: &GenerateArgs, device: &DeviceArgs) -> anyhow::Result<()> 
     let device = device.open()?;
     verify::model_folder(&args.model)?;
     let model = hugging_face::load(&args.model, &device)?;
-    hugging_face::remarks(&args.model)?.iter().for_each(console::note);
+    hugging_face::remarks(&args.model)?.iter().for_each(console::warn);
     let config = hugging_face::load_generation(&args.model, model.config())?;
     let tokenizer = Tokenizer::from_folder(&args.model)?;
     // As transformers continues a text: behind what the tokenizer puts before texts.

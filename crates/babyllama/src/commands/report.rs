@@ -164,7 +164,7 @@ fn write_metrics_of(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
     output.and_then(AtomicFile::commit).with_context(cannot_write)?;
     if written.left_out > 0 {
         let left_out = no_records(written.left_out, "the logs");
-        console::note(format_args!("warning: {left_out} and left out"));
+        console::warn(format_args!("{left_out} and left out"));
     }
     console::print(format_args!("The metrics are in {}.", file.display()))
 }
@@ -173,7 +173,7 @@ fn write_metrics_of(runs: &[PathBuf], file: &Path) -> anyhow::Result<()> {
 /// being written is a warning.
 pub fn write_beside(folder: &Path) -> Option<PathBuf> {
     let problem = |error: ExperimentError| {
-        console::note(format_args!("warning: no report was written: {}", error.cause()));
+        console::warn(format_args!("no report was written: {}", error.cause()));
     };
     reporting::write_into(folder).map_err(problem).ok()
 }

@@ -46,7 +46,7 @@ pub fn train(
         false => tokenizer.save_new_folder(output, SEQUENCE_LENGTH)?,
     }
     if tokenizer.vocab_size() < settings.vocab_size {
-        console::note(format_args!(
+        console::warn(format_args!(
             "the text yields {} of the {} entries that were asked for",
             tokenizer.vocab_size(),
             settings.vocab_size

@@ -19,7 +19,7 @@ pub fn train(
     if let Some(path) = request.recipe.filter(|_| request.distill.is_none())
         && recipe::has_teachers(path, request.model)?
     {
-        console::note("the model's teachers are left out; `babyllama distill` learns from them");
+        console::warn("the model's teachers are left out; `babyllama distill` learns from them");
     }
     let precision = request.recipe.map(recipe::precision).transpose()?.flatten();
     let style = Style::of(args.json);

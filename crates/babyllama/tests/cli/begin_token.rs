@@ -67,6 +67,25 @@ fn a_model_continues_and_scores_texts_behind_the_token() {
 }
 
 #[test]
+fn a_teacher_that_may_not_know_the_token_is_named() {
+    let workspace = Workspace::new();
+    workspace.babyllama("run small.toml --only teacher --output plain").done();
+    let begun = "--set tokenizer.begin_token=true --only teacher --output begun";
+    workspace.babyllama(&format!("run small.toml {begun}")).done();
+    let warned = |teacher: &str| {
+        let folder = format!("{teacher}/models/teacher/final");
+        let words = ["run", "small.toml", "--quiet", "--only", "student", "--output"];
+        let student = format!("student-of-{teacher}");
+        let set = format!("student.distill.teachers=['{folder}']");
+        let set = ["--set", "tokenizer.begin_token=true", "--set", set.as_str()];
+        let words = [&words[..], &[student.as_str()], &set].concat();
+        let found = workspace.finish(workspace.command(&words)).done().stderr;
+        found.contains(&format!("warning: teacher {folder}: its tokenizer does not put the token"))
+    };
+    assert!(warned("plain") && !warned("begun"));
+}
+
+#[test]
 fn masked_models_have_ends_of_their_own() {
     let workspace = Workspace::new();
     let recipe = "[corpus]\nsource = 'text'\n[tokenizer]\nvocab_size = 300\nmask_token = true\n\

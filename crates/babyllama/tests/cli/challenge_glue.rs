@@ -105,6 +105,12 @@ fn answers_of_fine_tuned_models_join_those_of_all_tasks() {
     let found = evaluate(&workspace, "models/llama --finetuned tuned --output results").done();
     let note = "models/llama: GLUE is of seed 7; the pipeline has 42";
     assert!(found.stderr.contains(note), "{}", found.stderr);
+    let damaged = "warning: tuned/llama/mrpc/seed-42 does not count: a file in it is missing or";
+    assert!(found.stderr.contains(damaged), "{}", found.stderr);
+    let quiet = "models/llama --finetuned tuned --output results --quiet";
+    let quiet = evaluate(&workspace, quiet).done().stderr;
+    assert!(quiet.contains(note) && quiet.contains(damaged), "{quiet}");
+    assert!(quiet.lines().all(|line| line.starts_with("warning: ")), "{quiet}");
     let rte = workspace.json("tuned/llama/rte/seed-7/result.json")["score"]["score"].clone();
     let kept = workspace.json("results/llama/challenge.json");
     assert_eq!(kept["tasks"]["glue"]["tasks"]["rte"], rte);

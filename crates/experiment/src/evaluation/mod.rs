@@ -74,7 +74,7 @@ impl ModelSelection {
         let load = |path: &PathBuf| {
             verify::model_folder(path)?;
             let model = position_heads::settle(path, load(path, device)?, observer)?;
-            remarks::note(path, observer)?;
+            remarks::warn(path, observer)?;
             Ok(LoadedModel { path: path.clone(), model })
         };
         self.folders.iter().map(load).collect()

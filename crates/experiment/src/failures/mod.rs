@@ -78,7 +78,7 @@ impl Failures {
 
     /// Records that a part failed, and reports it.
     pub fn add(&mut self, part: Part, error: Arc<ExperimentError>, observer: &dyn Observer) {
-        observer.note(format_args!("{part}: failed: {}", error.cause()));
+        observer.warn(format_args!("{part}: failed: {}", error.cause()));
         self.0.push((part, error));
     }
 

@@ -86,7 +86,7 @@ pub fn finetune(
     }
     let found = Jobs::read(&job.data, &tasks, rules, !job.tasks.is_empty())?;
     let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;
-    skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
+    skipped.iter().for_each(|why| observer.warn(format_args!("{why}")));
     let named = distinct(&job.models).into_iter().zip(&job.models);
     let open =
         |(name, folder): (String, &PathBuf)| FinetuneSubject::open(name, folder, rules, observer);
@@ -99,7 +99,7 @@ pub fn finetune(
     // Weights that cannot be read end the work before anything is trained.
     for folder in &job.models {
         hugging_face::load_any(folder, &device)?;
-        remarks::note(folder, observer)?;
+        remarks::warn(folder, observer)?;
     }
     files::make_folder(&job.output)?;
     let _lock = RunLock::acquire(&job.output)?;

@@ -163,6 +163,20 @@ impl FinetuneResult {
         }
     }
 
+    /// Whether the result that [`read_if`](Self::read_if) did not find is there and is damaged,
+    /// rather than absent or another one.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn is_damaged(folder: &Path, fits: impl Fn(&Self) -> bool) -> Result<bool> {
+        let path = folder.join(RESULT);
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let found: Option<Self> = serde_json::from_slice(&fs::read(&path).at("read", &path)?).ok();
+        Ok(found.is_none_or(|found| fits(&found)))
+    }
+
     /// The labels that a folder's answers name, one for each validation item.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ impl FinetuneSubject {
         Ok(JobItems::new(job, &tokenizer, &self.special_tokens, max_length, self.vocab_size)?)
     }
 
-    /// Notes it where a head reads the first token of a model that reads from left to right.
+    /// Warns where a head reads the first token of a model that reads from left to right.
     ///
     /// # Errors
     /// When the model cannot have the head of one of the tasks.
@@ -106,7 +106,7 @@ impl FinetuneSubject {
                 .advise("set default.head=family, whose scores are not the pipeline's");
         }
         if has(first) && !self.family.classifies_both_ways() {
-            observer.note(format_args!(
+            observer.warn(format_args!(
                 "{}: its first token has read nothing else, and is what the recipe classifies \
                  (--set default.head=perceptron_last_token takes the last)",
                 self.name

@@ -64,6 +64,7 @@ impl Observer for RunLog<'_> {
         match event {
             Event::Stage { name, reason, .. } => self.line(&format!("stage {name}: {reason}")),
             Event::Note(line) => self.line(&line.to_string()),
+            Event::Warning(line) => self.line(&format!("warning: {line}")),
             Event::Begin(work) => self.line(&format!("{} begins", work.label)),
             Event::End { note, .. } => self.line(&format!("done, {note}")),
             Event::Advance { .. }

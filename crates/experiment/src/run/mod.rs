@@ -107,7 +107,7 @@ pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> R
     logged(recipe, settings, observer, |run| {
         run.keep_recipe()?;
         for warning in warnings(&run.recipe) {
-            run.observer.note(format_args!("{warning}"));
+            run.observer.warn(format_args!("{warning}"));
         }
         let text = run.prepare_text()?;
         let models = run.train_models(&text)?;

@@ -144,7 +144,7 @@ impl Run<'_> {
         })?;
         for output in restored {
             let output = output.display();
-            self.observer.note(format_args!("  {output} was damaged or lost and is whole again"));
+            self.observer.warn(format_args!("{output} was damaged or lost and is whole again"));
         }
         files::remove(&spare)
     }
@@ -162,7 +162,7 @@ impl Run<'_> {
         match train() {
             Err(error) if is_damaged_cache(&error) => {
                 let cause = error.cause();
-                self.observer.note(format_args!("{name}  {cause}; the teachers read it again"));
+                self.observer.warn(format_args!("{name}  {cause}; the teachers read it again"));
                 self.fill(name, text, trained)?;
                 train()
             }
@@ -219,7 +219,7 @@ impl Run<'_> {
                 tokenizers::require_same(folder, "the model", tokenizer)?;
                 let model = hugging_face::load_any(folder, &self.device)?;
                 let model = position_heads::settle(folder, model, self.observer)?;
-                remarks::note(folder, self.observer)?;
+                remarks::warn(folder, self.observer)?;
                 Ok(model)
             }
         }
@@ -275,6 +275,9 @@ impl Run<'_> {
             }
             None => {
                 tokenizers::require_same(Path::new(teacher), "teacher", &text.tokenizer)?;
+                if self.recipe.tokenizer.begin_token {
+                    teacher_folders::warn_of_begin(teacher, &text.tokenizer, self.observer)?;
+                }
                 teacher_folders::open_foreign(teacher, vocab_size, self.observer)
             }
         };

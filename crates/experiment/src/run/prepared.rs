@@ -342,7 +342,7 @@ impl Preparation<'_> {
     /// Opens a corpus, and names what its folder holds besides.
     fn open(&self, folder: &Path) -> Result<Vec<Text<'static>>> {
         if let Some(line) = text::left_out_line(folder)? {
-            self.observer.note(format_args!("{line}"));
+            self.observer.warn(format_args!("{line}"));
         }
         Ok(texts::open_corpus(folder)?)
     }
@@ -373,8 +373,8 @@ impl Preparation<'_> {
         };
         if tokenizer.vocab_size() < section.vocab_size && section.path.is_none() {
             let (found, wanted) = (tokenizer.vocab_size(), section.vocab_size);
-            self.observer.note(format_args!(
-                "  the text yields {found} of the {wanted} entries that were asked for"
+            self.observer.warn(format_args!(
+                "the text yields {found} of the {wanted} entries that were asked for"
             ));
         }
         Ok(tokenizer.save_folder(&self.folder.join(TOKENIZER), SEQUENCE_LENGTH)?)

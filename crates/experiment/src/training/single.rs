@@ -154,7 +154,7 @@ pub fn train_single(
     };
     let log = RunLog::open(&files.output, observer)?;
     if let Start::Folder(folder) = &section.start {
-        remarks::note(folder, &log)?;
+        remarks::warn(folder, &log)?;
     }
     // While the weights are replaced there is no record of them.
     files::remove(&files.output.join(FINISHED))?;

@@ -165,8 +165,12 @@ impl Observer for TrialObserver<'_> {
                 let share = share(step, total_steps);
                 self.report(ReportPlace { step, epoch, share }, evaluation.metric);
             }
-            // How far the trial is; all else is in the log of its own folder.
+            // How far the trial is, and warnings; all else is in the log of its own folder.
             Event::Begin(_) | Event::Advance { .. } => self.outer.on_event(event),
+            Event::Warning(line) => {
+                let number = self.state().assigned.number;
+                self.outer.warn(format_args!("trial {number}: {line}"));
+            }
             _ => {}
         }
     }

@@ -82,7 +82,7 @@ fn print(results: &[(String, AgeResult)], words: usize) -> anyhow::Result<()> {
     for (label, AgeResult { surprisals: found, .. }) in results {
         let missing = words - found.words_found();
         if missing + found.unaligned + found.truncated > 0 {
-            console::note(format!(
+            console::warn(format!(
                 "{label}: {missing} of {words} words have no context; {} occurrences share a \
                  token with what stands beside them; {} were cut",
                 found.unaligned, found.truncated

@@ -30,7 +30,7 @@ pub fn challenge(args: &ChallengeArgs, device: &DeviceArgs) -> anyhow::Result<()
         for model in &outcome.models {
             if !model.answers.missing.is_empty() {
                 let (name, missing) = (&model.name, model.answers.missing.join(", "));
-                console::note(format_args!("{name}: the file of all answers lacks {missing}"));
+                console::warn(format_args!("{name}: the file of all answers lacks {missing}"));
             }
             console::note_place("all answers", &model.answers.path);
         }

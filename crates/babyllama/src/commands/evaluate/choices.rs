@@ -108,12 +108,12 @@ fn print(
 ) -> anyhow::Result<()> {
     console::print_table(&table(names, results))?;
     if let Some((_, part)) = results.first().filter(|(_, result)| !result.is_whole()) {
-        console::note(format!("this is not all of the benchmark: {}", part.title()));
+        console::warn(format!("this is not all of the benchmark: {}", part.title()));
     }
     for (name, result) in names.iter().zip(results) {
         let cut = result.1.truncated;
         if cut > 0 {
-            console::note(format!(
+            console::warn(format!(
                 "{name}: {} cut to the model's positions",
                 counted(cut as u64, "text")
             ));

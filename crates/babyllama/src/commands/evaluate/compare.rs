@@ -168,7 +168,7 @@ fn check_items(first: &ScoredItems, second: &ScoredItems) -> anyhow::Result<()> 
     }
     let is_known = first.items.is_some() && second.items.is_some();
     if one != other && !is_known {
-        console::note(format_args!("warning: the answers are to items of {one} and of {other}"));
+        console::warn(format_args!("the answers are to items of {one} and of {other}"));
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ fn print(names: &[String], results: &[(String, LossResult)]) -> anyhow::Result<(
     console::print_table(&table)?;
     let tokenizers: BTreeSet<_> = results.iter().map(|(_, result)| &result.tokenizer).collect();
     if tokenizers.len() > 1 {
-        console::note(
+        console::warn(
             "the models have different tokenizers: their losses of a token do not compare",
         );
     }

@@ -301,7 +301,7 @@ fn open(device: &DeviceArgs) -> experiment::Result<Option<Arc<dyn Device>>> {
             if matches!(device.device, DeviceChoice::Cuda(_))
                 && error.find::<DeviceError>().is_some() =>
         {
-            console::note(format_args!(
+            console::warn(format_args!(
                 "{error}; what follows is estimated from sizes alone, without times"
             ));
             Ok(None)

@@ -27,9 +27,9 @@ pub(super) fn create(args: &SweepCreateArgs) -> anyhow::Result<PathBuf> {
     draft.create(&folder, &address)?;
     let place = folder.display();
     for (study, _) in &draft.studies {
-        console::note(format_args!("study {study} in {address}"));
+        console::note_unless_quiet(format_args!("study {study} in {address}"));
     }
-    console::note(format_args!(
+    console::note_unless_quiet(format_args!(
         "the sweep is in {place}; `babyllama sweep work {place}` trains it"
     ));
     Ok(folder)

@@ -88,7 +88,7 @@ fn write_page(args: &SweepPlaceArgs) -> anyhow::Result<()> {
     let Found { address, name } = whole(args)?;
     match sweep::report::write_into(&args.sweep, &address, &name) {
         Ok(page) => super::report::note(&page),
-        Err(error) => console::note(format_args!("warning: no report was written: {error}")),
+        Err(error) => console::warn(format_args!("no report was written: {error}")),
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ pub(super) fn import(args: &SweepImportArgs) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&args.sweep)
         .with_context(|| format!("cannot read {}", args.sweep.display()))?;
     let import = wandb::read(&text).with_context(|| args.sweep.display().to_string())?;
-    import.notes.iter().for_each(console::note);
+    import.notes.iter().for_each(console::warn);
     let base = experiment::recipe::load(&args.recipe, &[])?;
     let model = match (&args.model, base.models.len()) {
         (Some(model), _) => model.clone(),

@@ -62,7 +62,7 @@ pub(super) fn write(
     if !is_complete {
         let lacks = [missing_line(&missing)].into_iter().filter(|line| !line.is_empty());
         let resized = resized.iter().map(|section| format!("the published items of {section}"));
-        observer.note(format_args!(
+        observer.warn(format_args!(
             "{}: the 2024 track would not take {}: it lacks {}",
             scores.name,
             answers.display(),

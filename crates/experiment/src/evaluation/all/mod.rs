@@ -88,11 +88,11 @@ pub fn evaluate_all(
     let wanted = |benchmark: &dyn Benchmark| settings.benchmarks.contains(&benchmark);
     let found = available::find(&settings.data, settings.text.as_deref(), wanted)?;
     for (benchmark, why) in &found.missing {
-        observer.note(format_args!("{} is left out: {why}", benchmark.name()));
+        observer.warn(format_args!("{} is left out: {why}", benchmark.name()));
     }
     if !found.unknown.is_empty() {
         let unknown = found.unknown.join(", ");
-        observer.note(format_args!("no benchmark is known by the folder names: {unknown}"));
+        observer.warn(format_args!("no benchmark is known by the folder names: {unknown}"));
     }
     settings.check(found.finetunes())?;
     outputs::check_no_model(&settings.output)?;

@@ -153,7 +153,7 @@ impl<'a> Scoring<'a> {
         if !self.is_wanted {
             return;
         }
-        self.observer.note(format_args!(
+        self.observer.warn(format_args!(
             "{}: {} is left out: {why}",
             self.scores.label,
             benchmark.name()
@@ -310,7 +310,7 @@ impl<'a> Scoring<'a> {
         };
         let Some((tuned, Jobs { jobs, broken, skipped })) = found else { return Ok(()) };
         if self.is_wanted {
-            skipped.iter().for_each(|why| observer.note(format_args!("{why}")));
+            skipped.iter().for_each(|why| observer.warn(format_args!("{why}")));
             for broken in broken {
                 failures.add(broken.part(&self.scores.name), broken.why, observer);
             }

@@ -53,7 +53,8 @@ pub(super) struct CheckpointScores {
 }
 
 impl Checkpoints {
-    /// Looks for the checkpoints of a track, and for the smaller tasks. What is not there is noted.
+    /// Looks for the checkpoints of a track, and for the smaller tasks. What is not there is
+    /// warned of.
     ///
     /// # Errors
     /// When there is no checkpoint or no task.
@@ -77,7 +78,7 @@ impl Checkpoints {
         if !missing.is_empty() {
             let names = missing.iter().map(|(revision, _)| revision.name.as_str());
             let names = names.collect::<Vec<_>>().join(", ");
-            observer.note(format_args!("checkpoints that are missing: {names}"));
+            observer.warn(format_args!("checkpoints that are missing: {names}"));
         }
         let tasks = task::find(&some.data, settings.year, &settings.only, true, observer)?;
         // Not every task has a smaller form.

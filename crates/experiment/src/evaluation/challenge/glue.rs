@@ -54,7 +54,8 @@ pub(super) struct Glue(Vec<Finetuning>);
 impl Glue {
     /// Looks for a model's fine-tunings by the rules of a year, in a folder that `finetune` has
     /// written or in those of its models. Of several seeds that with the most tasks counts, then
-    /// that of the pipelines, then the lowest. Another seed and other settings are noted.
+    /// that of the pipelines, then the lowest. Another seed, other settings and damage are
+    /// warned of.
     ///
     /// # Errors
     /// When there is none, or a file cannot be read.
@@ -77,7 +78,12 @@ impl Glue {
             for place in &places {
                 for folder in files::entries(&place.join(task))? {
                     let fits = |result: &FinetuneResult| fits(result) && result.score.name == task;
-                    let Some(result) = FinetuneResult::read_if(&folder, fits)? else { continue };
+                    let Some(result) = FinetuneResult::read_if(&folder, fits)? else {
+                        if FinetuneResult::is_damaged(&folder, fits)? {
+                            warn_of_damage(&folder, observer);
+                        }
+                        continue;
+                    };
                     let found = Finetuning { folder, result };
                     let of_seed = by_seed.entry(found.seed()).or_default();
                     if of_seed.iter().all(|other| other.result.score.name != task) {
@@ -92,7 +98,7 @@ impl Glue {
         let best = by_seed.iter().max_by_key(rank).map(|(seed, _)| *seed);
         match best.and_then(|seed| by_seed.remove(&seed)) {
             Some(found) => {
-                note_differences(&found, model, year, observer)?;
+                warn_of_differences(&found, model, year, observer)?;
                 Ok(Self(found))
             }
             None => {
@@ -151,8 +157,8 @@ impl Glue {
     }
 }
 
-/// Notes it where a seed or settings are not those of the pipeline.
-fn note_differences(
+/// Warns where a seed or settings are not those of the pipeline.
+fn warn_of_differences(
     found: &[Finetuning],
     model: &Path,
     year: ChallengeYear,
@@ -160,7 +166,7 @@ fn note_differences(
 ) -> Result<()> {
     let model = model.display();
     if let Some(seed) = found.first().map(Finetuning::seed).filter(|&seed| seed != SEED) {
-        observer.note(format_args!("{model}: GLUE is of seed {seed}; the pipeline has {SEED}"));
+        observer.warn(format_args!("{model}: GLUE is of seed {seed}; the pipeline has {SEED}"));
     }
     let recipe = FinetuneRecipe::load(year.name(), &[])?;
     for Finetuning { result, .. } in found {
@@ -168,12 +174,20 @@ fn note_differences(
         let keys = recipe.differing(task, settings);
         if !keys.is_empty() {
             let keys = keys.join(", ");
-            observer.note(format_args!(
+            observer.warn(format_args!(
                 "{model}: {task} was fine-tuned with other settings than the pipeline's: {keys}"
             ));
         }
     }
     Ok(())
+}
+
+/// Warns where a fine-tuning does not count because its files are not as they were written.
+fn warn_of_damage(folder: &Path, observer: &dyn Observer) {
+    observer.warn(format_args!(
+        "{} does not count: a file in it is missing or was changed; fine-tune this task again",
+        folder.display()
+    ));
 }
 
 /// A task's scores as the pipelines write them: accuracy and, of two classes, F1 and Matthews'

@@ -139,7 +139,7 @@ pub fn evaluate_challenge(
         let scoring = Scoring::new(settings, observer, group, backend, folder, &name, MAIN)?;
         AnswerFile::forget(folder)?;
         remove(&folder.join(CHALLENGE))?;
-        scoring.note_first_token();
+        scoring.warn_of_first_token();
         let mut tasks = scoring.perform_all(&available, &mut failures)?;
         let score = |some: &Checkpoints| some.score(&scoring, &device, &mut failures);
         let scored = checkpoints.as_ref().map(score).transpose()?.unwrap_or_default();
@@ -194,11 +194,11 @@ fn check_year(folder: &Path, year: ChallengeYear) -> Result<()> {
     }
 }
 
-/// Whether a task is left out without checkpoints, which is noted where it is to be scored.
+/// Whether a task is left out without checkpoints, with a warning where it is to be scored.
 fn leaves_out(found: &AvailableTask, observer: &dyn Observer) -> bool {
     let is_left_out = found.task.is_of_trainings();
     if is_left_out && found.is_wanted {
-        observer.note(format_args!(
+        observer.warn(format_args!(
             "{} is left out: it compares the checkpoints of a training, and none are given \
              (--checkpoints)",
             found.task.title()

@@ -197,10 +197,10 @@ impl<'a> Scoring<'a> {
         self.observer
     }
 
-    /// Notes it where nothing predicts the first token of a text.
-    pub(super) fn note_first_token(&self) {
+    /// Warns where nothing predicts the first token of a text.
+    pub(super) fn warn_of_first_token(&self) {
         if self.backend == ChallengeBackend::Causal && !self.tokenizer.begins_texts() {
-            self.observer.note(format_args!(
+            self.observer.warn(format_args!(
                 "{}: its tokenizer puts no token before texts, so that the first token of a text \
                  is not scored (as in the pipeline)",
                 self.name

@@ -150,7 +150,7 @@ pub(super) struct AvailableTask {
 }
 
 /// The tasks whose data is there, which is that for checkpoints where `fast` is true. The others
-/// are noted.
+/// are warned of.
 pub(super) fn find(
     data: &Path,
     year: ChallengeYear,
@@ -171,7 +171,7 @@ pub(super) fn find(
             None => available.push(AvailableTask { task, folder, is_wanted }),
             Some(absent) if is_wanted => {
                 let (title, absent) = (task.title(), absent.display());
-                observer.note(format_args!("{title} is left out: there is no {absent}"));
+                observer.warn(format_args!("{title} is left out: there is no {absent}"));
             }
             Some(_) => (),
         }

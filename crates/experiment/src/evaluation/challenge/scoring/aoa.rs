@@ -148,7 +148,7 @@ impl Scoring<'_> {
         if let AnyScore::Aoa(AoaScore { unread, .. }) = &score
             && *unread > 0
         {
-            self.observer.note(format_args!(
+            self.observer.warn(format_args!(
                 "{}: {unread} texts of the age of acquisition are longer than the model's \
                  positions, and their surprisals are missing (as in the pipeline)",
                 self.name
