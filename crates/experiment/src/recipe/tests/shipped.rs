@@ -121,3 +121,19 @@ fn twins_differ_from_the_student_only_in_their_teachers() {
         }
     }
 }
+
+#[test]
+fn the_best_recipe_trains_models_of_the_study() {
+    let (best, _) = shipped("babyllama-best.toml");
+    let (study, _) = shipped("study/distillation.toml");
+    for (own, of_study) in [
+        ("teacher-4", "teacher-4"),
+        ("teacher-5", "teacher-5"),
+        ("student", "two-long-1"),
+        ("undistilled", "plain-1"),
+    ] {
+        assert_eq!(best.models[own], study.models[of_study], "{own}");
+    }
+    assert_eq!((best.seed, best.corpus), (study.seed, study.corpus));
+    assert_eq!((best.tokenizer, best.evaluate.rules), (study.tokenizer, study.evaluate.rules));
+}
