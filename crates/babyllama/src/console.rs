@@ -267,13 +267,8 @@ fn with_event(event: &str, model: &str, record: &impl Serialize) -> Value {
 impl Observer for Console {
     fn on_event(&self, event: Event<'_>) {
         match self.style {
-            Style::Text => {}
-            Style::Quiet => {
-                if let Event::Warning(line) = event {
-                    self.line(format_args!("warning: {line}"));
-                }
-                return;
-            }
+            Style::Quiet if !matches!(event, Event::Warning(_)) => return,
+            Style::Text | Style::Quiet => {}
             Style::Json => {
                 let line = to_json(event).map(|mut object| {
                     object["time"] = time_of_day(SystemTime::now()).into();

@@ -55,14 +55,12 @@ fn answer_in_time() -> std::io::Result<()> {
     let answer = move || {
         if signals.forever().next().is_some() {
             thread::sleep(PATIENCE);
-            if !console::is_quiet() {
-                // A bar stands on the line.
-                let new_line = if std::io::stderr().is_terminal() { "\n" } else { "" };
-                console::note(format_args!(
-                    "{new_line}stopping when the step at hand is done and saved; the same signal \
-                     again stops at once"
-                ));
-            }
+            // A bar stands on the line.
+            let new_line = if std::io::stderr().is_terminal() { "\n" } else { "" };
+            console::note_unless_quiet(format_args!(
+                "{new_line}stopping when the step at hand is done and saved; the same signal again \
+                 stops at once"
+            ));
         }
     };
     thread::Builder::new().name("signals".into()).spawn(answer).map(drop)

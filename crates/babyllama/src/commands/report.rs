@@ -198,9 +198,7 @@ pub fn with_page_of_failure<T>(
 
 /// Notes where a page is.
 pub fn note(page: &Path) {
-    if !console::is_quiet() {
-        console::note(format_args!("the report is {}", page.display()));
-    }
+    console::note_unless_quiet(format_args!("the report is {}", page.display()));
 }
 
 /// Where a page is, behind a sentence of a closing line; nothing where none was written.
