@@ -18,12 +18,34 @@ use experiment::outputs::{self, OutputFolder};
 use experiment::reading::{self, ReadingProgress};
 use experiment::run::{builtin_texts, pair_files, write_pairs};
 
+use super::readability::readability;
+use crate::args::CorpusCommand;
 use crate::console::{self, Console};
 use crate::failure::{Abandon, Hint, WrongUsage};
 
+/// What the command line asks for.
+pub fn corpus(command: &CorpusCommand) -> anyhow::Result<()> {
+    match command {
+        CorpusCommand::Clean { sources, output, replace } => clean(sources, output, *replace),
+        CorpusCommand::Stats { paths, tokenizer } => stats(paths, tokenizer.as_deref()),
+        CorpusCommand::Readability { paths, documents, json } => {
+            readability(paths, *documents, json.as_deref())
+        }
+        CorpusCommand::WriteBuiltin { output, words, validation_words, pairs, seed, replace } => {
+            let settings = BuiltinSettings {
+                words: *words,
+                validation_words: *validation_words,
+                pairs_per_paradigm: *pairs,
+                seed: *seed,
+            };
+            write_builtin(output, settings, *replace)
+        }
+    }
+}
+
 /// Cleans files and folders into a folder. Files of other contents there give way only to
 /// `replace`.
-pub fn clean(sources: &[PathBuf], output: &Path, replace: bool) -> anyhow::Result<()> {
+fn clean(sources: &[PathBuf], output: &Path, replace: bool) -> anyhow::Result<()> {
     let _output = check_output(sources, output)?;
     let console = Console::stopping_on_signals()?;
     let texts = open_all(&|| console.should_stop(), sources)?;
@@ -62,7 +84,7 @@ fn check_output(sources: &[PathBuf], output: &Path) -> anyhow::Result<OutputFold
 }
 
 /// Prints a table of what files hold.
-pub fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> {
+fn stats(paths: &[PathBuf], tokenizer: Option<&Path>) -> anyhow::Result<()> {
     let tokenizer = tokenizer.map(Tokenizer::load).transpose()?;
     let console = Console::stopping_on_signals()?;
     let texts = open_all(&|| console.should_stop(), paths)?;
@@ -91,11 +113,7 @@ fn row(stats: &TextStats) -> Vec<String> {
 
 /// Writes the built-in corpus and its minimal pairs. Nothing is written when that would replace
 /// files of other contents, unless `replace`.
-pub fn write_builtin(
-    output: &Path,
-    settings: BuiltinSettings,
-    replace: bool,
-) -> anyhow::Result<()> {
+fn write_builtin(output: &Path, settings: BuiltinSettings, replace: bool) -> anyhow::Result<()> {
     let _output = outputs::prepare_folder(output)?;
     let console = Console::stopping_on_signals()?;
     let should_stop = || console.should_stop();

@@ -7,17 +7,26 @@ use experiment::outputs::Kind;
 use experiment::recipe::{keys, template};
 use experiment::{files, outputs};
 
+use crate::args::RecipeCommand;
 use crate::console;
 use crate::failure::Hint;
 
+/// What the command line asks for.
+pub fn recipe(command: &RecipeCommand) -> anyhow::Result<()> {
+    match command {
+        RecipeCommand::Keys { markdown } => keys(*markdown),
+        RecipeCommand::New { corpus, output } => new(corpus.as_deref(), output.as_deref()),
+    }
+}
+
 /// Prints every key with its default and meaning.
-pub fn keys(markdown: bool) -> anyhow::Result<()> {
+fn keys(markdown: bool) -> anyhow::Result<()> {
     let text = if markdown { keys::to_markdown() } else { keys::to_text() };
     console::print(text.trim_end())
 }
 
 /// Prints a commented recipe, or writes it to a file that is not there yet.
-pub fn new(corpus: Option<&Path>, output: Option<&Path>) -> anyhow::Result<()> {
+fn new(corpus: Option<&Path>, output: Option<&Path>) -> anyhow::Result<()> {
     // The built-in corpus is no folder.
     if let Some(folder) = corpus.filter(|path| *path != Path::new("builtin")) {
         text::corpus_files(folder)?;

@@ -8,14 +8,37 @@ use experiment::reading::ReadingProgress;
 use experiment::{Observer, outputs};
 
 use super::corpus::{bytes_of, open_all};
+use crate::args::TokenizerCommand;
 use crate::console::{self, Console};
 use crate::failure::{Abandon, Hint};
 
 /// Sequences as the papers cut them; what `tokenizer_config.json` states until a model is trained.
 const SEQUENCE_LENGTH: usize = 128;
 
+/// What the command line asks for.
+pub fn tokenizer(command: &TokenizerCommand) -> anyhow::Result<()> {
+    let TokenizerCommand::Train {
+        paths,
+        output,
+        vocab_size,
+        min_frequency,
+        mask_token,
+        sentinels,
+        begin_token,
+        replace,
+    } = command;
+    let settings = TokenizerSettings {
+        vocab_size: *vocab_size,
+        min_frequency: *min_frequency,
+        mask_token: *mask_token,
+        sentinels: *sentinels,
+        begin_token: *begin_token,
+    };
+    train(paths, output, &settings, *replace)
+}
+
 /// Trains a byte-level BPE on files and folders, in a fixed order.
-pub fn train(
+fn train(
     paths: &[PathBuf],
     output: &Path,
     settings: &TokenizerSettings,

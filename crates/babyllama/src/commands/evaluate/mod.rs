@@ -1,24 +1,55 @@
 //! `babyllama evaluate`: the scores of any model folder, one file a command.
 
-pub mod ages;
-pub mod all;
-pub mod challenge;
-pub mod choices;
-pub mod compare;
-pub mod ewok_filter;
-pub mod loss;
+mod ages;
+mod all;
+mod challenge;
+mod choices;
+mod compare;
+mod ewok_filter;
+mod loss;
 
 use std::path::Path;
 
+use experiment::evaluation::loss::HeldoutText;
 use experiment::outputs::{Kind, MadeFolders};
 use experiment::{files, outputs};
 use serde_json::{Value, json};
 
-use crate::args::EvaluateArgs;
+use crate::args::{DeviceArgs, EvaluateArgs, EvaluateCommand};
 use crate::console::{self, Console, Style};
 
 /// Files that are written directly into the folder of results.
 const OWN: [&str; 4] = ["table.md", "scores.csv", "report.html", "lock"];
+
+/// What the command line asks for.
+pub fn evaluate(command: &EvaluateCommand, device: &DeviceArgs) -> anyhow::Result<()> {
+    match command {
+        EvaluateCommand::Loss { common, data, raw_tokens, clean, sequence_length } => {
+            let text = HeldoutText {
+                data,
+                raw_tokens: *raw_tokens,
+                clean: *clean,
+                sequence_length: *sequence_length,
+            };
+            loss::loss(common, text, device)
+        }
+        EvaluateCommand::Blimp { common, data, rules, backend, output } => {
+            let method = eval::Method { rules: (*rules).into(), backend: (*backend).into() };
+            choices::blimp(common, data, method, output.as_deref(), device)
+        }
+        EvaluateCommand::Ewok { common, data, variant, backend, output } => {
+            let (variant, backend, output) = (*variant, (*backend).into(), output.as_deref());
+            choices::ewok(common, data, variant, backend, output, device)
+        }
+        EvaluateCommand::FilterEwok { data, vocabulary, output } => {
+            ewok_filter::filter(data, vocabulary, output)
+        }
+        EvaluateCommand::All(args) => all::all(args, device),
+        EvaluateCommand::Aoa(args) => ages::ages(args, device),
+        EvaluateCommand::Challenge(args) => challenge::challenge(args, device),
+        EvaluateCommand::Compare(args) => compare::compare(args),
+    }
+}
 
 /// Tries the file of `--json` before the work; `data` is what is read besides the models, `keys`
 /// those of a model's scores, and `output` the folder of results.

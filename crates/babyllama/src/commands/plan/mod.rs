@@ -60,7 +60,31 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     console::print("")?;
     console::print("Disk of a model is while it is trained, that of all the most at a time.")?;
     print_decay(&estimate)?;
-    for warning in recipe::warnings(&recipe) {
+    print_remarks(&recipe, &estimate, &times)?;
+    if device.as_ref().is_none_or(|device| device.memory().is_none())
+        && let Err(refused) = require_memory_for_all(&recipe)
+    {
+        console::print(format_args!("`run` would refuse this recipe: {}", refused.cause()))?;
+    }
+    memory::print(&estimate.models, device.as_ref(), arithmetic)?;
+    print_signals(&estimate, &times)?;
+    match estimate.tokens_are_known {
+        true => Ok(()),
+        false => console::print(format_args!(
+            "Tokens are estimated at {:.2} a word, counted in a sample of the text.",
+            estimate.tokens_per_word
+        )),
+    }
+}
+
+/// What the recipe warns of, which models `run` would refuse, what is done already, and what an
+/// interruption would cost.
+fn print_remarks(
+    recipe: &Recipe,
+    estimate: &RecipeEstimate<'_>,
+    times: &Times,
+) -> anyhow::Result<()> {
+    for warning in recipe::warnings(recipe) {
         console::print(warning)?;
     }
     for (name, _, model) in &estimate.models {
@@ -77,32 +101,24 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
             100.0 * share
         ))?;
     }
-    console::print(interruption(&estimate))?;
-    if device.as_ref().is_none_or(|device| device.memory().is_none())
-        && let Err(refused) = require_memory_for_all(&recipe)
-    {
-        console::print(format_args!("`run` would refuse this recipe: {}", refused.cause()))?;
+    console::print(interruption(estimate))
+}
+
+/// What the kinds of teacher outputs would take, where the recipe has students.
+fn print_signals(estimate: &RecipeEstimate<'_>, times: &Times) -> anyhow::Result<()> {
+    if !estimate.has_students() {
+        return Ok(());
     }
-    memory::print(&estimate.models, device.as_ref(), arithmetic)?;
-    if estimate.has_students() {
-        console::print(
-            "\nKinds of teacher outputs (`signal`, `codec`, `samples`); * is the recipe's, and in \
-             the table above:\n",
-        )?;
-        console::print_table(&signals_table(&estimate, &times))?;
-        console::print("")?;
-        console::print(
-            "Where students of the same teachers share a cache, only the first of them takes this \
-             long.\n",
-        )?;
-    }
-    match estimate.tokens_are_known {
-        true => Ok(()),
-        false => console::print(format_args!(
-            "Tokens are estimated at {:.2} a word, counted in a sample of the text.",
-            estimate.tokens_per_word
-        )),
-    }
+    console::print(
+        "\nKinds of teacher outputs (`signal`, `codec`, `samples`); * is the recipe's, and in the \
+         table above:\n",
+    )?;
+    console::print_table(&signals_table(estimate, times))?;
+    console::print("")?;
+    console::print(
+        "Where students of the same teachers share a cache, only the first of them takes this \
+         long.\n",
+    )
 }
 
 /// What the column of the weights' memory means, and where it shows that decay does nothing.

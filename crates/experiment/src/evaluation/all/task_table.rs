@@ -1,7 +1,7 @@
 //! The tasks of a benchmark, or its groups, one by one, with the printed scores beside one's own.
 
 use eval::classification::{find_task, tasks_of};
-use eval::reference::{ReferenceTable, Track, of_year};
+use eval::reference::{ReferenceRow, ReferenceTable, Track, of_year};
 use eval::{Benchmark, BenchmarkResult, Metric, Rules, TaskResult};
 use report::format::counted;
 use report::{Align, Best, ScoreTable, Table, lettered};
@@ -44,81 +44,131 @@ pub(super) fn task_table(
     rules: Rules,
     failures: &Failures,
 ) -> Option<(Table, String)> {
-    let all: Vec<_> = models.iter().map(|model| model.results(benchmark, rules)).collect();
+    let all = models.iter().map(|model| model.results(benchmark, rules)).collect();
+    let scores = Scores { models, benchmark, rules, failures, all };
     let finetuned = fine_tuned_tasks(models, benchmark, rules, failures);
-    let names = if finetuned.is_empty() { names(&all) } else { finetuned };
+    let names = if finetuned.is_empty() { names(&scores.all) } else { finetuned };
     // A table of tasks that all failed shows that.
-    let first = all.iter().flatten().next();
     if names.is_empty() {
         return None;
     }
-    let printed: Vec<&ReferenceTable> = printed_tables(benchmark, rules, &names);
+    let printed = printed_tables(benchmark, rules, &names);
     let rows = |table: &'static ReferenceTable| table.rows.iter().map(move |row| (table, row));
-    let papers: Vec<_> = printed.iter().flat_map(|table| rows(table)).collect();
+    let papers: Vec<Printed> = printed.iter().flat_map(|table| rows(table)).collect();
     let heads = models.iter().map(|model| model.name.as_str());
     let heads = heads.chain(papers.iter().map(|(_, row)| row.model.as_str()));
     let mut table = ScoreTable::new(&[("task", Align::Left), ("metric", Align::Left)], heads);
-    let unit_of = |name: &str| {
-        all.iter().flatten().flat_map(BenchmarkResult::units).find(|unit| unit.name == name)
-    };
-    // What 2023 prints for tasks of Matthews' coefficient are accuracies, which do not compare.
-    let compares = |name: &str| {
-        rules != Rules::Year2023 || unit_of(name).is_none_or(|unit| unit.metric != Metric::Mcc)
-    };
-    let is_apart = models.iter().any(|model| !model.letter(benchmark).is_empty());
-    let mark_best = |table: &mut ScoreTable, own: &[String]| {
-        if !is_apart && !own.iter().any(|cell| cell.ends_with(MARK)) {
-            table.mark_best(models.len(), Best::Highest);
-        }
-    };
-    let value = |table: &ReferenceTable, model: &str, name: &str| {
-        table.value(model, name).filter(|_| compares(name))
-    };
     for name in &names {
-        let metric = unit_of(name).map(|unit| unit.metric);
-        let metric = metric.or(find_task(name).map(|task| task.metric)).map_or("", Metric::name);
-        let own = models.iter().zip(&all).map(|(model, results)| {
-            let failed = failures.mark(&model.name, benchmark.name(), Some(name));
-            failed.unwrap_or_else(|| {
-                let is_cut = results.iter().any(|result| !result.has_all_items(name));
-                let mark = if is_cut { MARK } else { "" };
-                let text = score(results, |result| unit_score(result, name)) + mark;
-                with_letter(text, results, model.letter(benchmark))
-            })
-        });
-        let own: Vec<String> = own.collect();
-        let of_papers = papers.iter().map(|(table, row)| {
-            value(table, &row.model, name).map_or(String::new(), |value| format!("{value:.1}"))
-        });
-        table.row([*name, metric], own.iter().cloned().chain(of_papers));
-        mark_best(&mut table, &own);
+        let of_papers = papers.iter().map(|paper| percent(scores.printed(*paper, name)));
+        scores.push(&mut table, [name, scores.metric(name)], scores.of_unit(name), of_papers);
     }
-    let whole = Whole::of(models, benchmark, rules);
-    let own = models.iter().zip(&all).map(|(model, results)| {
-        let failed = failures.mark(&model.name, benchmark.name(), None);
-        failed.unwrap_or_else(|| {
-            let text = score(results, |result| Some(result.score)) + whole.mark(results);
-            with_letter(text, results, model.letter(benchmark))
-        })
-    });
-    let own: Vec<String> = own.collect();
-    let of_papers = papers.iter().map(|(table, row)| {
-        let values: Option<Vec<f64>> =
-            names.iter().map(|name| value(table, &row.model, name)).collect();
-        values.map_or(String::new(), |values| {
-            format!("{:.1}", values.iter().sum::<f64>() / values.len() as f64)
-        })
-    });
-    let mean = if first.is_none_or(|first| first.groups.is_empty()) {
-        "mean"
-    } else {
-        "mean of the groups"
-    };
-    table.row([mean, ""], own.iter().cloned().chain(of_papers));
-    mark_best(&mut table, &own);
+    let of_papers = papers.iter().map(|paper| percent(scores.printed_mean(*paper, &names)));
+    scores.push(&mut table, [scores.name_of_mean(), ""], scores.means(), of_papers);
     let parts = parts_of(models, benchmark, rules);
-    let notes = [notes(models, &all, &printed), parts].concat();
+    let notes = [notes(models, &scores.all, &printed), parts].concat();
     Some((table.into_table(), notes))
+}
+
+/// A printed row with its table.
+type Printed = (&'static ReferenceTable, &'static ReferenceRow);
+
+/// What models have in a benchmark, as cells of its table.
+struct Scores<'a> {
+    models: &'a [ModelScores],
+    benchmark: &'static dyn Benchmark,
+    rules: Rules,
+    failures: &'a Failures,
+    /// The results of each model, one for each seed of a fine-tuning.
+    all: Vec<Vec<BenchmarkResult>>,
+}
+
+impl Scores<'_> {
+    /// The first model's result in a task or group.
+    fn unit(&self, name: &str) -> Option<&TaskResult> {
+        self.all.iter().flatten().flat_map(BenchmarkResult::units).find(|unit| unit.name == name)
+    }
+
+    /// The metric of a task or group, empty where it is not known.
+    fn metric(&self, name: &str) -> &'static str {
+        let metric = self.unit(name).map(|unit| unit.metric);
+        metric.or(find_task(name).map(|task| task.metric)).map_or("", Metric::name)
+    }
+
+    /// Each model's score in a task or group.
+    fn of_unit(&self, name: &str) -> Vec<String> {
+        self.cells(Some(name), |results| {
+            let is_cut = results.iter().any(|result| !result.has_all_items(name));
+            let mark = if is_cut { MARK } else { "" };
+            score(results, |result| unit_score(result, name)) + mark
+        })
+    }
+
+    /// Each model's score of the whole benchmark.
+    fn means(&self) -> Vec<String> {
+        let whole = Whole::of(self.models, self.benchmark, self.rules);
+        self.cells(None, |results| {
+            score(results, |result| Some(result.score)) + whole.mark(results)
+        })
+    }
+
+    /// A cell for each model, which names a failure, or has the letter of those that it compares
+    /// with.
+    fn cells(
+        &self,
+        task: Option<&str>,
+        text: impl Fn(&[BenchmarkResult]) -> String,
+    ) -> Vec<String> {
+        let cell = |(model, results): (&ModelScores, &Vec<BenchmarkResult>)| {
+            let failed = self.failures.mark(&model.name, self.benchmark.name(), task);
+            failed.unwrap_or_else(|| {
+                with_letter(text(results), results, model.letter(self.benchmark))
+            })
+        };
+        self.models.iter().zip(&self.all).map(cell).collect()
+    }
+
+    fn name_of_mean(&self) -> &'static str {
+        let first = self.all.iter().flatten().next();
+        match first.is_none_or(|first| first.groups.is_empty()) {
+            true => "mean",
+            false => "mean of the groups",
+        }
+    }
+
+    /// A printed score that compares with one's own: what 2023 prints for tasks of Matthews'
+    /// coefficient are accuracies, which do not.
+    fn printed(&self, (table, row): Printed, name: &str) -> Option<f64> {
+        let is_mcc = self.unit(name).is_some_and(|unit| unit.metric == Metric::Mcc);
+        let compares = self.rules != Rules::Year2023 || !is_mcc;
+        table.value(&row.model, name).filter(|_| compares)
+    }
+
+    /// The mean of a model's printed scores, where it has all.
+    fn printed_mean(&self, paper: Printed, names: &[&str]) -> Option<f64> {
+        let values: Option<Vec<f64>> = names.iter().map(|name| self.printed(paper, name)).collect();
+        values.map(|values| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    /// Adds a row, with the best of one's own in bold where all of them compare.
+    fn push(
+        &self,
+        table: &mut ScoreTable,
+        names: [&str; 2],
+        own: Vec<String>,
+        of_papers: impl Iterator<Item = String>,
+    ) {
+        let is_apart = self.models.iter().any(|model| !model.letter(self.benchmark).is_empty());
+        let is_cut = own.iter().any(|cell| cell.ends_with(MARK));
+        table.row(names, own.into_iter().chain(of_papers));
+        if !is_apart && !is_cut {
+            table.mark_best(self.models.len(), Best::Highest);
+        }
+    }
+}
+
+/// A printed score as text, empty for none.
+fn percent(score: Option<f64>) -> String {
+    score.map_or(String::new(), |score| format!("{score:.1}"))
 }
 
 /// A model's number with the letter of those that it compares with, where there are results.
