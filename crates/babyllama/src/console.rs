@@ -3,6 +3,7 @@
 //! `println!` and `eprintln!` panic when the stream is closed. Here a reader who has seen enough
 //! (`| head`) is no failure, and a lost terminal does not end a training run.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
@@ -150,11 +151,13 @@ pub enum Style {
     Json,
 }
 
-/// Shows an experiment's events: notes and warnings as lines, work as a progress bar; and asks it
-/// to stop on SIGINT and SIGTERM.
+/// Shows an experiment's events: notes and warnings as lines (the same warning once), work as a
+/// progress bar; and asks it to stop on SIGINT and SIGTERM.
 pub struct Console {
     interrupt: Interrupt,
     progress: Mutex<Option<Progress>>,
+    /// The warnings that were shown.
+    warned: Mutex<HashSet<String>>,
     style: Style,
 }
 
@@ -190,14 +193,19 @@ impl Console {
     /// When signal handlers cannot be installed.
     pub fn stopping_on_signals() -> anyhow::Result<Self> {
         let interrupt = Interrupt::install().context("cannot install signal handlers")?;
-        Ok(Self { interrupt, progress: Mutex::default(), style: Style::of(false) })
+        Ok(Self::of(interrupt))
     }
 
     /// A console that asks no work to stop: signals end the process, as they do by themselves.
     pub fn showing() -> Self {
+        Self::of(Interrupt::default())
+    }
+
+    fn of(interrupt: Interrupt) -> Self {
         Self {
-            interrupt: Interrupt::default(),
+            interrupt,
             progress: Mutex::default(),
+            warned: Mutex::default(),
             style: Style::of(false),
         }
     }
@@ -215,6 +223,15 @@ impl Console {
     fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
         // A thread that panicked while drawing leaves a bar that can still be drawn.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows a warning that was not shown before: models of a run that share a setting or a teacher
+    /// may all warn of it.
+    fn warn_once(&self, line: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(line.to_owned()) {
+            self.line(line);
+        }
     }
 
     fn line(&self, line: impl Display) {
@@ -285,7 +302,7 @@ impl Observer for Console {
                 self.line(format_args!("{}stage {name}: {reason}", place.unwrap_or_default()));
             }
             Event::Note(line) => self.line(line),
-            Event::Warning(line) => self.line(format_args!("warning: {line}")),
+            Event::Warning(line) => self.warn_once(&format!("warning: {line}")),
             Event::Begin(work) => *self.progress() = Some(Progress::of(work)),
             Event::Advance { done, note } => {
                 if let Some(progress) = &mut *self.progress() {
