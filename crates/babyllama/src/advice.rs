@@ -172,6 +172,7 @@ pub fn on_model(error: &ModelError) -> &'static str {
             "give a folder with config.json and model.safetensors, such as a run's \
              models/NAME/final"
         }
+        ModelError::ModelBelow { .. } => "give that folder, or another model's",
         ModelError::Pickle { .. } => {
             "let transformers write it anew with save_pretrained, which makes safetensors"
         }

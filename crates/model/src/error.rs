@@ -10,6 +10,8 @@ pub enum ModelError {
     Io { path: PathBuf, cause: std::io::Error },
     #[error("{} is not a folder with a model: it has no {missing}", path.display())]
     NotAModel { path: PathBuf, missing: &'static str },
+    #[error("{} is not a folder with a model, but {} is", path.display(), model.display())]
+    ModelBelow { path: PathBuf, model: PathBuf },
     #[error("{} is no regular file", path.display())]
     NotAFile { path: PathBuf },
     #[error("{} is longer than {most} bytes, which is no configuration", path.display())]

@@ -38,6 +38,20 @@ fn weights_that_are_cut_or_of_another_kind() {
 }
 
 #[test]
+fn the_folder_of_a_run_or_a_training_leads_to_its_models() {
+    let workspace = Workspace::trained();
+    for folder in ["runs/small", "runs/small/models/student"] {
+        let place = format!("{folder} is not a folder with a model, but {STUDENT} is");
+        load(&workspace, folder).names(&[&place]).advises("give that folder");
+    }
+    std::fs::remove_dir_all(workspace.path(STUDENT)).unwrap();
+    load(&workspace, "runs/small/models/student").names(&["but runs/small/models/student/best is"]);
+    load(&workspace, "runs/small").names(&["but runs/small/models/student/best is"]);
+    std::fs::remove_dir_all(workspace.path("runs/small/models/student")).unwrap();
+    load(&workspace, "runs/small").names(&[&format!("but {TEACHER} is")]);
+}
+
+#[test]
 fn pickles_are_never_opened() {
     let workspace = Workspace::trained();
     with_file(&workspace, "old", "model.safetensors", None);

@@ -82,11 +82,29 @@ fn with_own_head(config: ModelConfig, files: &WeightFiles) -> Result<ModelConfig
 }
 
 fn config_path(folder: &Path) -> Result<PathBuf, ModelError> {
-    let path = folder.join("config.json");
-    match path.is_file() {
-        true => Ok(path),
-        false => Err(ModelError::NotAModel { path: folder.to_owned(), missing: "config.json" }),
+    let config = folder.join("config.json");
+    if config.is_file() {
+        return Ok(config);
     }
+    let path = folder.to_owned();
+    Err(match model_below(folder) {
+        Some(model) => ModelError::ModelBelow { path, model },
+        None => ModelError::NotAModel { path, missing: "config.json" },
+    })
+}
+
+/// Where the folder of a training keeps its model, or the folder of a run the first of its models.
+fn model_below(folder: &Path) -> Option<PathBuf> {
+    let of_training = |folder: &Path| {
+        let mut kept = ["final", "best"].into_iter().map(|name| folder.join(name));
+        kept.find(|folder| folder.join("config.json").is_file())
+    };
+    let of_run = || {
+        let trainings = std::fs::read_dir(folder.join("models")).ok()?;
+        let trainings = trainings.filter_map(|training| Some(training.ok()?.path()));
+        trainings.filter_map(|training| of_training(&training)).min()
+    };
+    of_training(folder).or_else(of_run)
 }
 
 /// Reads a model that predicts the next token from a folder.
