@@ -121,7 +121,7 @@ fn check_zoom(browser: &mut Chromium) {
 fn check_legend_and_axis(browser: &mut Chromium) {
     browser.click(&format!("{CHART}.plot.root.querySelectorAll('.u-series .u-label')[1]"));
     browser.until(&format!("{CHART}.plot.series[1].show === false"));
-    for axis in ["tokens", "seconds", "epoch", "step"] {
+    for axis in ["tokens", "seconds", "flops", "epoch", "step"] {
         browser.value(&format!(
             "{{ const a = document.getElementById('axis'); a.value = '{axis}'; \
              a.dispatchEvent(new Event('change')); }}"
@@ -343,7 +343,10 @@ fn the_report_of_a_run_is_drawn_and_works() {
         check_saved(&mut browser, &workspace, &format!("report.charts[{chart}].figure"));
     }
     let loss = workspace.text("figures/training-loss.csv");
-    assert!(loss.starts_with("series,step,epoch,tokens,seconds,value\nteacher,"), "{loss:.200}");
+    assert!(
+        loss.starts_with("series,step,epoch,tokens,seconds,flops,value\nteacher,"),
+        "{loss:.200}"
+    );
     check_saved(&mut browser, &workspace, "document.querySelector('figure.drawn')");
     check_narrow(&mut browser);
     check_touch(&mut browser);
@@ -447,6 +450,18 @@ fn a_watched_page_takes_what_is_new_and_keeps_its_zoom() {
     browser.until(&format!("{loss}.plot.scales.x.max === 20"));
     let expected = json!([10, 20, ["another", true], ["student", false]]);
     assert_eq!(browser.value(&kept), expected);
+    // A chart without FLOPs is drawn by steps until there are some.
+    browser.value(
+        "{ const a = document.getElementById('axis'); a.value = 'flops'; \
+         a.dispatchEvent(new Event('change')); }",
+    );
+    browser.until(&format!("{loss}.plot.series[0].label === 'step'"));
+    let counted = json!({ "flops": 6e6, "flops_with_teachers": 7e6, "tokens": 60 });
+    let counted = json!({ "student": counted });
+    workspace.write("runs/live/exposure.json", counted.to_string());
+    browser.until(&format!("{loss}.plot.series[0].label.startsWith('FLOPs')"));
+    let ends = format!("[{loss}.plot.scales.x.min, {loss}.plot.data[0].at(-1)]");
+    assert_eq!(browser.value(&ends), json!([1_100_000, 7_000_000]));
     assert_eq!(browser.problems, Vec::<String>::new());
 }
 

@@ -28,6 +28,30 @@ fn a_run_ends_with_its_report() {
 }
 
 #[test]
+fn the_work_of_a_student_begins_behind_that_of_its_teachers() {
+    let workspace = Workspace::trained();
+    workspace.babyllama("report runs/small --figures figures").done();
+    let exposure = workspace.json("runs/small/exposure.json");
+    let flops = |model: &str, key: &str| exposure[model][key].as_f64().unwrap();
+    let csv = workspace.text("figures/training-loss.csv");
+    let (head, rows) = csv.split_once('\n').unwrap();
+    assert_eq!(head, "series,step,epoch,tokens,seconds,flops,value");
+    for model in ["teacher", "student"] {
+        let of_model = rows.lines().filter(|row| row.starts_with(&format!("{model},")));
+        let cells = of_model.map(|row| row.split(',').collect::<Vec<_>>());
+        let numbers = cells.map(|cells| [cells[3], cells[5]].map(|cell| cell.parse().unwrap()));
+        let steps: Vec<[f64; 2]> = numbers.collect();
+        let (own, all) = (flops(model, "flops"), flops(model, "flops_with_teachers"));
+        let tokens = steps[71][0];
+        for [done, work] in &steps {
+            let expected = all - own + own * done / tokens;
+            assert!((work / expected - 1.0).abs() < 1e-5, "{model}: {expected} {steps:?}");
+        }
+    }
+    assert!(flops("student", "flops_with_teachers") > flops("student", "flops"));
+}
+
+#[test]
 fn a_run_measures_the_loss_of_each_source_and_records_its_machine() {
     let workspace = Workspace::trained();
     let scores = workspace.json("runs/small/evaluation/student.json");

@@ -1,8 +1,9 @@
 //! The training curves of all models.
 
 use report::figures::{self, Axis, Curve, Palette};
-use report::page::{Curves, Series};
+use report::page::{Axis as PageAxis, Curves, Series};
 
+use super::found::Found;
 use super::log::{Log, Quantity};
 
 /// Points of all curves of one quantity together, so that many models make no larger page.
@@ -13,29 +14,65 @@ const POINTS_OF_ONE: (usize, usize) = (400, 2000);
 /// How the names of fine-tunings' charts begin.
 pub(super) const FINETUNING: &str = "fine-tuning-";
 
-/// A model's name with its log.
-pub(super) type Named<'a> = (String, &'a Log);
+/// A model whose training is drawn.
+pub(super) struct Drawn<'a> {
+    /// Its name on the page.
+    pub(super) name: String,
+    pub(super) log: &'a Log,
+    /// Its FLOPs, where they are counted.
+    pub(super) flops: Option<TrainingFlops>,
+}
+
+/// The FLOPs of a training, which are spread evenly over its tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrainingFlops {
+    /// Those of the teachers' trainings.
+    pub(super) of_teachers: f64,
+    /// Those of the model's own, for each token.
+    pub(super) of_token: f64,
+}
+
+impl TrainingFlops {
+    /// Those of a model that was found, where they were counted.
+    pub(super) fn of(found: &Found, model: &str) -> Option<Self> {
+        let number = |key| found.seen(model, key);
+        let (flops, tokens) = (number("flops")?, number("tokens")?);
+        let of_teachers = number("flops_with_teachers")? - flops;
+        Some(Self { of_teachers, of_token: flops / tokens })
+    }
+}
+
+impl Drawn<'_> {
+    /// A series with the FLOPs of its points.
+    fn with_flops(&self, mut series: Series) -> Series {
+        if let Some(flops) = self.flops {
+            let tokens = &series.x[PageAxis::Tokens as usize];
+            let places = tokens.iter().map(|tokens| flops.of_teachers + tokens * flops.of_token);
+            series.x[PageAxis::Flops as usize] = places.collect();
+        }
+        series
+    }
+}
 
 /// One chart for each quantity that any model has; `apart` is a sentence on held-out losses that do
 /// not compare with the others.
-pub(super) fn curves(logs: &[Named<'_>], apart: &str, palette: &Palette) -> Vec<Curves> {
-    let points = (POINTS / logs.len().max(1)).clamp(POINTS_OF_ONE.0, POINTS_OF_ONE.1);
-    let of = |quantity: Quantity| -> Vec<OfModel> {
-        let series = |(name, log): &Named<'_>| {
-            Some(OfModel { model: name.clone(), series: log.series(name, quantity, points)? })
+pub(super) fn curves(models: &[Drawn<'_>], apart: &str, palette: &Palette) -> Vec<Curves> {
+    let points = (POINTS / models.len().max(1)).clamp(POINTS_OF_ONE.0, POINTS_OF_ONE.1);
+    let each = |series: &dyn Fn(&Drawn<'_>) -> Option<Series>| -> Vec<OfModel> {
+        let of_model = |model: &Drawn<'_>| {
+            let series = model.with_flops(series(model)?);
+            Some(OfModel { model: model.name.clone(), series })
         };
-        logs.iter().filter_map(series).collect()
+        models.iter().filter_map(of_model).collect()
     };
-    let held_out = |(name, log): &Named<'_>| {
-        Some(OfModel { model: name.clone(), series: log.held_out(name, points)? })
-    };
-    let held_out: Vec<OfModel> = logs.iter().filter_map(held_out).collect();
+    let of = |quantity| each(&|model| model.log.series(&model.name, quantity, points));
+    let held_out = each(&|model| model.log.held_out(&model.name, points));
     let caption = format!(
         "Cross-entropy in nats per token; of averaged weights where there are any. {apart}"
     );
     let mut all =
         vec![chart("held-out-loss", "Held-out loss", caption.trim_end(), held_out, palette)];
-    let has_teachers = logs.iter().any(|(_, log)| log.has(Quantity::Kl));
+    let has_teachers = models.iter().any(|model| model.log.has(Quantity::Kl));
     for quantity in Quantity::ALL {
         let (name, title, caption) = match quantity {
             Quantity::Loss => (

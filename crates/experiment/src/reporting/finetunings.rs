@@ -58,7 +58,7 @@ fn of_task(task: &str, courses: &[(&str, &FinetuneHistory)], palette: &Palette) 
     charts.into_iter().filter(|curves| !curves.series.is_empty()).collect()
 }
 
-/// Tokens and time are shares of the whole, by steps.
+/// Tokens and time are shares of the whole, by steps; FLOPs are not counted.
 fn series(name: &str, course: &FinetuneHistory, value: impl Fn(&Evaluation) -> f64) -> Series {
     let share = |evaluation: &Evaluation| evaluation.step as f64 / course.steps.max(1) as f64;
     let column = |of: &dyn Fn(&Evaluation) -> f64| course.history.iter().map(of).collect();
@@ -67,6 +67,7 @@ fn series(name: &str, course: &FinetuneHistory, value: impl Fn(&Evaluation) -> f
         column(&|evaluation| evaluation.epoch),
         column(&|evaluation| share(evaluation) * course.tokens as f64),
         column(&|evaluation| share(evaluation) * course.seconds),
+        column(&|_| f64::NAN),
     ];
     Series { name: name.to_owned(), place: 0, x, y: course.history.iter().map(value).collect() }
 }

@@ -246,6 +246,11 @@ impl Found {
         None
     }
 
+    /// A number of what a model has seen and cost, where that was counted.
+    pub(super) fn seen(&self, model: &str, key: &str) -> Option<f64> {
+        self.exposure.get(model)?.get(key)?.as_f64()
+    }
+
     /// Looks into the folder of a training outside a run.
     fn look_at_training(&mut self) {
         let (folder, name) = (self.folder.clone(), in_one_line(&self.name));
@@ -382,10 +387,8 @@ impl Found {
             .map(|(name, _)| name.clone())
             .collect();
         self.exposure.retain(|name, _| !earlier.contains(name));
-        let is_known = |name: &str| {
-            let number = |key: &str| self.exposure.get(name)?.get(key)?.as_f64();
-            number("words").is_some() && number("epochs").is_some()
-        };
+        let is_known =
+            |name: &str| ["words", "epochs"].iter().all(|key| self.seen(name, key).is_some());
         let finished = self.models.iter().filter(|model| model.is_finished);
         let names: Vec<String> = finished.map(|model| model.name.clone()).collect();
         let unknown: Vec<String> = names.into_iter().filter(|name| !is_known(name)).collect();

@@ -191,7 +191,9 @@ impl<const N: usize> Columns<N> {
         let values = &self.y[quantity];
         let places = decimate::places(values, points);
         let pick = |column: &Vec<f64>| places.iter().map(|&place| column[place]).collect();
-        let x = Axis::ALL.map(|axis| pick(&self.x[axis as usize]));
+        // No step has recorded its FLOPs.
+        let column = |axis: Axis| self.x.get(axis as usize).map(pick);
+        let x = Axis::ALL.map(|axis| column(axis).unwrap_or_else(|| vec![f64::NAN; places.len()]));
         Some(Series { name: name.to_owned(), place: 0, x, y: pick(values) })
     }
 }

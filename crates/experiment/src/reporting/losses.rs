@@ -163,8 +163,7 @@ pub(super) fn scalings(all: &[Found], palette: &Palette) -> Vec<Block> {
     let mut trained = Vec::new();
     for found in all {
         for one in &found.scores {
-            let seen = found.exposure.get(&one.scores.name);
-            let number = |key: &str| seen.and_then(|seen| seen.get(key)?.as_f64());
+            let number = |key| found.seen(&one.scores.name, key);
             let Some(((words, epochs), loss)) =
                 number("words").zip(number("epochs")).zip(one.held_out_loss)
             else {

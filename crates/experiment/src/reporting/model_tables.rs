@@ -72,8 +72,7 @@ fn seed_groups_of<'a>(found: &Found, several: bool, rows: &'a [TableRow]) -> Vec
     let model = |name: &str| found.models.iter().find(|model| is(model, name));
     let is_plain =
         |name: &str| model(name).is_some_and(|model| !model.has_teachers && !model.is_teacher);
-    let flops =
-        |name: &str| found.exposure.get(&model(name)?.name)?.get("flops_with_teachers")?.as_f64();
+    let flops = |name: &str| found.seen(&model(name)?.name, "flops_with_teachers");
     seed_groups(&groups, rows, is_plain, flops)
 }
 
@@ -175,8 +174,7 @@ pub(super) fn trainings(all: &[Found]) -> Option<Table> {
 }
 
 fn training(found: &Found, model: &FoundModel, several: bool) -> Vec<String> {
-    let seen = found.exposure.get(&model.name);
-    let number = |key: &str| seen.and_then(|seen| seen.get(key)?.as_f64());
+    let number = |key: &str| found.seen(&model.name, key);
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let steps = model.log.as_ref().and_then(|log| log.last_step());
     let seconds = model.log.as_ref().map(|log| log.seconds);

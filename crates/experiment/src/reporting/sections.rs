@@ -6,7 +6,7 @@ use report::format::{counted, time_of_day};
 use report::page::{Block, Sample};
 
 use super::comparable::{Comparable, comparable};
-use super::curves;
+use super::curves::{self, Drawn, TrainingFlops};
 use super::found::{Found, FoundScores, items as items_at};
 use super::log::Quantity;
 use super::shown::{Scored, Shown, other_rules, scored, set_of, sets, sets_of};
@@ -113,11 +113,12 @@ pub(super) fn results(all: &[Found]) -> Vec<Block> {
 
 pub(super) fn curves(all: &[Found], palette: &Palette) -> Vec<Block> {
     let several = all.len() > 1;
-    let (mut logs, mut measured) = (Vec::new(), Vec::new());
+    let (mut drawn, mut measured) = (Vec::new(), Vec::new());
     for found in all {
         for model in &found.models {
             let Some(log) = &model.log else { continue };
-            logs.push((named(found, &model.name, several), log));
+            let name = named(found, &model.name, several);
+            drawn.push(Drawn { name, log, flops: TrainingFlops::of(found, &model.name) });
             if log.is_evaluated() {
                 measured.push((named(found, &model.name, several), &model.held_out));
             }
@@ -129,16 +130,16 @@ pub(super) fn curves(all: &[Found], palette: &Palette) -> Vec<Block> {
     let apart = groups.first().map_or_else(String::new, |base| {
         held_out::apart("apart from the others are", &names, &measured, base)
     });
-    let without: Vec<&str> = logs
+    let without: Vec<&str> = drawn
         .iter()
-        .filter(|(_, log)| log.count > 0 && !log.has(Quantity::Loss))
-        .map(|(name, _)| &name[..])
+        .filter(|model| model.log.count > 0 && !model.log.has(Quantity::Loss))
+        .map(|model| &model.name[..])
         .collect();
     let missing = (!without.is_empty()).then(|| Block::Missing {
         what: format!("losses of {}", without.join(", ")),
         why: "those of all steps are no numbers, as of a training that diverged.".to_owned(),
     });
-    let curves = curves::curves(&logs, &apart, palette).into_iter().map(Block::Curves);
+    let curves = curves::curves(&drawn, &apart, palette).into_iter().map(Block::Curves);
     missing.into_iter().chain(curves).collect()
 }
 

@@ -17,11 +17,13 @@ pub enum Axis {
     Tokens,
     /// Time in steps so far, in seconds.
     Seconds,
+    /// Floating-point operations so far, and all those of the teachers.
+    Flops,
 }
 
 impl Axis {
     /// All of them, in the order of [`Series::x`].
-    pub const ALL: [Self; 4] = [Self::Step, Self::Epoch, Self::Tokens, Self::Seconds];
+    pub const ALL: [Self; 5] = [Self::Step, Self::Epoch, Self::Tokens, Self::Seconds, Self::Flops];
 
     /// The name in the page's data.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Axis {
             Self::Epoch => "epoch",
             Self::Tokens => "tokens",
             Self::Seconds => "seconds",
+            Self::Flops => "flops",
         }
     }
 }
@@ -61,8 +64,9 @@ pub struct Series {
     /// The place of the model in the page's [`Palette`](crate::figures::Palette), by which it has
     /// its color.
     pub place: usize,
-    /// Where its points are on each of [`Axis::ALL`], in ascending order.
-    pub x: [Vec<f64>; 4],
+    /// Where its points are on each of [`Axis::ALL`], in ascending order; what is not finite is
+    /// not known.
+    pub x: [Vec<f64>; 5],
     /// Its values; what is not finite is a gap.
     pub y: Vec<f64>,
 }

@@ -200,7 +200,7 @@ mod tests {
         let series = vec![Series {
             name: text(),
             place: 6,
-            x: [x; 4].map(Vec::from),
+            x: [x; 5].map(Vec::from),
             y: vec![1.0, f64::NAN],
         }];
         let curves = Curves {

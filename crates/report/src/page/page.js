@@ -8,6 +8,7 @@
     epoch: { label: "epoch", of: (value) => value },
     tokens: { label: "tokens", of: (value) => value },
     seconds: { label: "minutes of training", of: (value) => value / 60 },
+    flops: { label: "FLOPs, with those of the teachers", of: (value) => value },
   };
   const FOLLOW_EVERY = 3000;
 
@@ -30,6 +31,8 @@
   const short = (value) => {
     if (value == null) return "–";
     const size = Math.abs(value);
+    if (size >= 1e15) return trim((value / 1e15).toPrecision(4)) + " P";
+    if (size >= 1e12) return trim((value / 1e12).toPrecision(4)) + " T";
     if (size >= 1e9) return trim((value / 1e9).toPrecision(4)) + " G";
     if (size >= 1e6) return trim((value / 1e6).toPrecision(4)) + " M";
     if (size >= 1e4) return trim((value / 1e3).toPrecision(4)) + " k";
@@ -168,7 +171,13 @@
   const widest = (_, labels) =>
     Math.max(62, 24 + 7.5 * Math.max(0, ...(labels ?? []).map((label) => label.length)));
 
+  // Fine-tunings and runs that are not over have no FLOPs: their charts stay by steps.
+  const hasAxis = ({ data }, axis) =>
+    data.series.some((one) => one.x[axis].some((value) => value != null));
+  const axisOf = (chart) => (hasAxis(chart, choice.axis) ? choice.axis : "step");
+
   const options = (chart) => {
+    const { label } = AXES[axisOf(chart)];
     const axis = (extra) => ({
       stroke: () => color("--soft"),
       grid: { stroke: () => color("--line"), width: 1 },
@@ -180,11 +189,11 @@
       height: 280,
       scales: { x: { time: false }, y: { distr: chart.isLog ? 3 : 1 } },
       axes: [
-        axis({ label: AXES[choice.axis].label, labelSize: 20, size: 34, values: (_, ticks) => ticks.map(tick) }),
+        axis({ label, labelSize: 20, size: 34, values: (_, ticks) => ticks.map(tick) }),
         axis({ size: widest, values: (_, ticks) => ticks.map(tick) }),
       ],
       cursor: {
-        sync: { key: "curves", setSeries: false },
+        sync: { key: axisOf(chart), setSeries: false },
         focus: { prox: 24 },
         drag: { x: true, y: false },
         dataIdx: nearest,
@@ -194,7 +203,7 @@
       legend: { markers: { dash: (plot, index) =>
         (plot.series[index].dash?.length ? "dashed" : "solid") } },
       series: [
-        { label: AXES[choice.axis].label, value: (_, value) => short(value) },
+        { label, value: (_, value) => short(value) },
         ...chart.data.series.map((one) => ({
           label: one.name,
           stroke: () => ink(one),
@@ -256,7 +265,7 @@
   // Measured values stay as they are. A logarithmic axis has no place for zero.
   const fitting = (chart) => {
     const weight = chart.data.measured ? 0 : choice.smoothing;
-    const found = columns(chart.data.series, choice.axis, weight);
+    const found = columns(chart.data.series, axisOf(chart), weight);
     if (!chart.isLog) return found;
     const positive = (value) => (value == null || value > 0 ? value : null);
     return found.map((column, index) => (index === 0 ? column : column.map(positive)));
@@ -379,9 +388,13 @@
       if (!data || JSON.stringify(data) === JSON.stringify(chart.data)) continue;
       const names = (of) => JSON.stringify(of.series.map((one) => [one.name, one.color]));
       const isSame = names(data) === names(chart.data);
+      const axis = axisOf(chart);
       chart.data = data;
-      if (chart.plot && isSame) refresh(chart);
-      else if (chart.plot) redraw(chart);
+      if (!chart.plot) continue;
+      // A zoom is in the units of its axis.
+      if (axisOf(chart) !== axis) draw(chart);
+      else if (isSame) refresh(chart);
+      else redraw(chart);
     }
   };
 
