@@ -16,6 +16,7 @@ Examples:
   babyllama run recipes/quickstart.toml
   babyllama run recipes/quickstart.toml --set student.train.learning_rate=3e-4 --output runs/trial
   babyllama run --output runs/trial
+  babyllama run recipes/study/distillation.toml --only plain,two
   babyllama run recipes/babylm-1m.toml --set corpus.source=data/babylm_10M --threads 2")]
 pub struct RunArgs {
     /// The recipe, a TOML file [default: the one in the run's folder].
@@ -31,9 +32,10 @@ pub struct RunArgs {
     /// each run has its own].
     #[arg(long, value_name = "FOLDER")]
     pub prepared: Option<PathBuf>,
-    /// Train and score this model alone, with the teachers that it needs.
-    #[arg(long, value_name = "MODEL")]
-    pub only: Option<String>,
+    /// Train and score these models alone, with the teachers that they need. The name of a model
+    /// with several `seeds` stands for all of them.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// Set training with other settings aside and train again, without a question.
     #[arg(long)]
     pub replace: bool,
@@ -52,6 +54,7 @@ What the run has done already takes no time. Without a recipe the one in --outpu
 Examples:
   babyllama plan recipes/quickstart.toml
   babyllama plan recipes/quickstart.toml --set student.train.epochs=4 --output runs/trial
+  babyllama plan recipes/study/distillation.toml --only plain,two
   babyllama plan --output runs/trial")]
 pub struct PlanArgs {
     /// The recipe, a TOML file [default: the one in the run's folder].
@@ -63,6 +66,9 @@ pub struct PlanArgs {
     /// The run's folder [default: runs/NAME, by the recipe's name].
     #[arg(long, value_name = "FOLDER", value_parser = output_path())]
     pub output: Option<PathBuf>,
+    /// Plan these models alone, with the teachers that they need, as `run --only` would.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub only: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use experiment::run::clean;
+use experiment::run::only;
 use experiment::run::preview::{self, StagePreview};
 use experiment::run::{RunOutcome, RunSettings};
 use experiment::stage::Status;
@@ -23,16 +24,13 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         &recipe_file(args.recipe.as_deref(), args.output.as_deref())?,
         &args.overrides,
     )?;
-    experiment::run::check_only(&recipe, args.only.as_deref())?;
+    let only = only::select(&recipe, &args.only)?;
     let folder = folder(args.output.as_deref(), &recipe);
     let device = device.or_precision(recipe.precision);
     experiment::run::check_caches(&recipe, &folder, device.known_arithmetic())?;
     if args.dry_run {
-        let settings = RunSettings {
-            prepared: args.prepared.clone(),
-            only: args.only.clone(),
-            ..RunSettings::on_cpu(folder)
-        };
+        let settings =
+            RunSettings { prepared: args.prepared.clone(), only, ..RunSettings::on_cpu(folder) };
         let console = Console::showing().with_style(Style::of(args.json));
         return show(&preview::preview(recipe, &settings, &console)?, args.json);
     }
@@ -43,7 +41,7 @@ pub fn run(args: &RunArgs, device: &DeviceArgs) -> anyhow::Result<()> {
         prepared: args.prepared.clone(),
         caches: None,
         device,
-        only: args.only.clone(),
+        only,
         replace: args.replace,
     };
     if !may_go_on(&recipe, &mut settings)? {
@@ -68,7 +66,7 @@ pub fn cache_teachers(args: &CacheTeachersArgs, device: &DeviceArgs) -> anyhow::
         prepared: args.prepared.clone(),
         caches: None,
         device: device.open()?,
-        only: None,
+        only: Vec::new(),
         replace: args.replace,
     };
     if !may_go_on(&recipe, &mut settings)? {

@@ -250,6 +250,17 @@ fn complete_prepared_data_is_used_where_nothing_can_be_written() {
 }
 
 #[test]
+fn prepared_data_that_is_shared_needs_none_of_the_runs_own() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE.replace("epochs = 2", "max_steps = 2"));
+    workspace.babyllama("run small.toml --only teacher").done();
+    fs::remove_dir_all(workspace.path("runs/small/tokens")).unwrap();
+    workspace.babyllama("run small.toml --prepared shared").done();
+    workspace.babyllama("run small.toml --output runs/whole").done();
+    workspace.assert_same_models("runs/whole", "runs/small");
+}
+
+#[test]
 fn files_among_those_of_a_stage_are_not_read() {
     let workspace = small();
     let run = format!("{RUN} --set evaluate.blimp=[\"builtin\"]");

@@ -139,8 +139,10 @@ fn settings_without_effect_are_named_by_plan_and_run() {
     let line = "models.student: its teachers are read in no step";
     let plan = workspace.babyllama("plan small.toml").done();
     assert!(plan.stdout.contains(line), "{}", plan.stdout);
-    let run = workspace.babyllama("run small.toml --only noisy").done();
+    let run = workspace.babyllama("run small.toml --only student").done();
     assert!(run.stderr.contains(line), "{}", run.stderr);
+    let of_another = workspace.babyllama("plan small.toml --only noisy").done();
+    assert!(!of_another.stdout.contains(line), "{}", of_another.stdout);
 }
 
 #[test]

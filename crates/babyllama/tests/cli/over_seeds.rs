@@ -81,3 +81,31 @@ fn one_model_alone_has_no_table_over_seeds() {
     let rows: Vec<&str> = table.lines().skip(2).collect();
     assert!(rows.len() == 1 && rows[0].starts_with("| plain |     2 |"), "{table}");
 }
+
+#[test]
+fn models_that_are_named_together_have_a_table_over_their_seeds() {
+    let workspace = Workspace::new();
+    workspace.write("small.toml", RECIPE);
+    let named = "small.toml --only student-2,plain";
+    let plan = workspace.babyllama(&format!("plan {named}")).done();
+    for (model, is_planned) in [("plain-3", true), ("teacher-5", true), ("student-1", false)] {
+        assert_eq!(plan.stdout.contains(model), is_planned, "{model}: {}", plan.stdout);
+    }
+    let run = workspace.babyllama(&format!("run {named}")).done();
+    let closing = run.stdout.split_once("Over seeds.").expect("a table over seeds").1;
+    let row = closing.lines().find(|line| line.starts_with("plain ")).expect("a row of plain");
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert!(cells[1] == "3" && !closing.contains("student"), "{closing}");
+    assert!(cells.last().unwrap().parse::<f64>().is_err(), "FLOPs have a unit: {row}");
+    // Teachers are trained, and not scored; what is about the whole run is not written.
+    let models = ["plain-1", "plain-2", "plain-3", "student-2", "teacher-4", "teacher-5"];
+    assert_eq!(workspace.names("runs/small/models"), models);
+    let scores = workspace.names("runs/small/evaluation");
+    assert!(!scores.iter().any(|name| name.starts_with("teacher")), "{scores:?}");
+    let written = workspace.names("runs/small");
+    assert!(!written.iter().any(|name| name == "table.md" || name == "exposure.json"));
+    let rest = workspace.babyllama("plan small.toml --only plain").done();
+    assert!(rest.stdout.lines().filter(|line| line.ends_with(" done")).count() == 3);
+    let refused = workspace.babyllama("run small.toml --only plain,studnt").refused(2);
+    refused.names(&["--only studnt", "student"]);
+}

@@ -104,3 +104,47 @@ fn an_ensemble_of_many_models_has_files_of_a_length_that_file_systems_take() {
     let folder = workspace.names("results").into_iter().find(|name| name.starts_with("0-long"));
     assert!(folder.unwrap().len() <= 120);
 }
+
+#[test]
+fn a_text_that_moves_to_the_held_out_ones_is_no_training_text_any_more() {
+    let workspace = Workspace::new();
+    workspace.write("held/c.train", workspace.bytes("text/a.train"));
+    let validation = "validation = \"held\"";
+    let recipe = super::common::RECIPE.replace("validation_fraction = 0.1", validation);
+    workspace.write("small.toml", recipe.replace("epochs = 2", "max_steps = 2"));
+    workspace.babyllama("run small.toml --only teacher").done();
+    let moved = workspace.names("text")[1].clone();
+    let [from, to] = ["text", "held"].map(|folder| workspace.path(&format!("{folder}/{moved}")));
+    std::fs::rename(from, to).unwrap();
+    let dry = workspace.babyllama("run small.toml --only teacher --dry-run").done().stdout;
+    assert!(dry.contains("corpus: to do: ") && dry.contains(&moved), "{dry}");
+    assert!(dry.lines().any(|line| line.starts_with("model-teacher: to do")), "{dry}");
+}
+
+#[test]
+fn scores_of_an_earlier_training_are_not_those_of_the_present_one() {
+    let workspace = Workspace::trained();
+    workspace.babyllama("run small.toml --output runs/other --only teacher").done();
+    let again = "--set train.learning_rate=0.02 --set student.distill.signal=hidden";
+    workspace.babyllama(&format!("cache-teachers small.toml {again}")).done();
+    let best = workspace.json("runs/small/models/teacher/summary.json")["best_loss"].clone();
+    let (best, old) = (
+        best.as_f64().unwrap(),
+        workspace.json("runs/small/evaluation/teacher.json")["held_out_loss"].as_f64().unwrap(),
+    );
+    assert!((best - old).abs() > 0.001, "{best} {old}");
+    workspace.babyllama("report runs/small --output page.html").done();
+    let page = workspace.text("page.html");
+    assert!(page.contains("has those of an earlier training of teacher"), "{page:.3000}");
+    let cell = |loss: f64| format!("{loss:.3}");
+    assert!(page.contains(&cell(best)), "{}", cell(best));
+    let compared = workspace.babyllama("compare runs/small runs/other").done().stdout;
+    assert!(compared.contains("trained again in runs/small since it was scored"), "{compared}");
+    let row = compared.lines().find(|line| line.starts_with("teacher") && line.contains("loss"));
+    let cells: Vec<&str> = row.unwrap().split_whitespace().collect();
+    let number = format!("{old:.4}");
+    assert_eq!(cells[..5], ["teacher", "held-out", "loss", "-", number.as_str()], "{compared}");
+    workspace.babyllama(&format!("run small.toml {again}")).done();
+    workspace.babyllama("report runs/small --output page.html").done();
+    assert!(!workspace.text("page.html").contains("of an earlier training"));
+}

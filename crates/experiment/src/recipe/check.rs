@@ -58,13 +58,14 @@ pub(super) fn check(recipe: &Recipe) -> Result<(), Fault> {
     check_evaluate(recipe, &recipe.evaluate)
 }
 
-/// Refuses `epochs` that is written beside phases, which state how long they are. A recipe that a
-/// run has stored has every key.
+/// Refuses `epochs` of a model beside its phases or those for all models, which state how long they
+/// are. A recipe that a run has stored has every key.
 pub(super) fn check_length(document: &Document) -> Result<(), Fault> {
     for name in document.model_names() {
         let key = |of_train: &str| format!("models.{name}.train.{of_train}");
-        let phases = document.value_at(&key("phases")).and_then(Value::as_array);
-        let buckets = document.value_at(&key("buckets"));
+        let for_all = |of_train: &str| document.value_at(&format!("defaults.train.{of_train}"));
+        let of = |of_train: &str| document.value_at(&key(of_train)).or_else(|| for_all(of_train));
+        let (phases, buckets) = (of("phases").and_then(Value::as_array), of("buckets"));
         let epochs = document.value_at(&key("epochs"));
         let problem = |epochs: &Value| {
             let which = if buckets.is_some() { "buckets" } else { "phases" };

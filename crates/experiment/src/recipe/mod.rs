@@ -204,6 +204,7 @@ fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
         Source::Folder(_) => Vec::new(),
     });
     check::check(&recipe).map_err(|fault| document.locate(fault))?;
+    sort_ensembles(&mut recipe);
     for (name, model) in &mut recipe.models {
         model.train.seed.get_or_insert_with(|| model_seed(recipe.seed, name));
         // That of the table for all models does not count beside phases.
@@ -212,6 +213,21 @@ fn resolve(document: &mut Document, name: &str) -> Result<Recipe, RecipeError> {
         }
     }
     Ok(recipe)
+}
+
+/// Puts the members of ensembles into the order of the models, in which they are scored; what is
+/// there twice then counts once.
+fn sort_ensembles(recipe: &mut Recipe) {
+    let (models, ensembles) = (&recipe.models, &mut recipe.evaluate.ensembles);
+    for members in ensembles.iter_mut() {
+        members.sort_by_key(|member| models.get_index_of(member));
+    }
+    let all = std::mem::take(ensembles);
+    all.into_iter().for_each(|members| {
+        if !ensembles.contains(&members) {
+            ensembles.push(members);
+        }
+    });
 }
 
 /// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that

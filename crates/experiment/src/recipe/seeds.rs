@@ -157,11 +157,19 @@ mod tests {
         assert_eq!(found.models["a-5"].train.seed, Some(5));
         let teachers = &found.models["b"].distill.as_ref().unwrap().teachers;
         assert_eq!(teachers, &["first", "a-3", "a-5"]);
-        assert_eq!(found.evaluate.ensembles, [vec!["a-3", "a-5", "first"], vec!["a-3", "a-5"]]);
+        // Members of ensembles are in the models' order.
+        assert_eq!(found.evaluate.ensembles, [vec!["first", "a-3", "a-5"], vec!["a-3", "a-5"]]);
         assert_eq!(found.evaluate.seeds["a"], ["a-3", "a-5"]);
         // The resolved recipe means the same.
         let again = embedded("x.toml", &found.resolved().unwrap()).unwrap();
         assert_eq!(again.resolved().unwrap(), found.resolved().unwrap());
+    }
+
+    #[test]
+    fn seeds_for_all_models_are_also_of_those_that_start_from_a_folder() {
+        let text = format!("[defaults]\nseeds = [1, 2]\n{MODEL}[models.a]\n[models.b]\nfrom = 'x'");
+        let found = embedded("x.toml", &text).unwrap();
+        assert_eq!(found.models.keys().collect::<Vec<_>>(), ["a-1", "a-2", "b-1", "b-2"]);
     }
 
     #[test]

@@ -19,10 +19,15 @@ pub(super) fn look_at_run(found: &mut Found) {
     let paths = entries(&folder).unwrap_or_default();
     for path in paths.iter().filter(|path| ends_in(path, "json")) {
         let name = shown_name(path);
-        if let Some(scores) = found.json::<RunScores>(path, ("scores", &name), None) {
-            let scores = of_run(found, &folder, scores);
-            found.scores.push(scores);
+        let Some(scores) = found.json::<RunScores>(path, ("scores", &name), None) else { continue };
+        let record = found.records.get(&stage_name(&scores.models));
+        if let Some(model) = scores.retrained(&found.folder, record) {
+            let why = format!("{} has those of an earlier training of {model}.", path.display());
+            found.lacks("scores", &scores.models.join(" + "), why);
+            continue;
         }
+        let scores = of_run(found, &folder, scores);
+        found.scores.push(scores);
     }
     // In the recipe's order, ensembles last.
     let order: Vec<String> = found.models.iter().map(|model| model.name.clone()).collect();
@@ -42,8 +47,14 @@ fn subjects(found: &Found) -> Vec<Vec<String>> {
         let ensembles = recipe.get("evaluate")?.get("ensembles")?.clone();
         ensembles.try_into::<Vec<Vec<String>>>().ok()
     });
+    // Recipes that earlier versions stored have the members in another order than scores.
+    let place = |member: &String| found.models.iter().position(|model| model.name == *member);
+    let sorted = |mut members: Vec<String>| {
+        members.sort_by_key(place);
+        members
+    };
     let models = found.models.iter().map(|model| vec![model.name.clone()]);
-    models.chain(ensembles.unwrap_or_default()).collect()
+    models.chain(ensembles.unwrap_or_default().into_iter().map(sorted)).collect()
 }
 
 /// Names the scores of a model or an ensemble where they are not there, and the record of their
@@ -58,7 +69,10 @@ fn name_unscored(found: &mut Found, folder: &Path, subject: &[String]) {
         found.scores.iter().any(|scores| scores.scores.name == name),
     );
     let shown = path.display();
-    // What is damaged is named already.
+    // What is damaged or of an earlier training is named already.
+    if found.missing.iter().any(|lack| lack.what == "scores" && lack.of == name) {
+        return;
+    }
     if is_scored && !record.exists() {
         let why = format!("{} is not there.", record.display());
         found.lacks("record of the scores", &name, why);

@@ -53,6 +53,11 @@ pub(super) fn is_kept(folder: &Path, stage: &Stage) -> bool {
     own || aside(folder, &stage.fingerprint()).is_dir()
 }
 
+/// The fingerprint of the stage whose training a model's folder has; none of older ones.
+pub(super) fn fingerprint(folder: &Path) -> Option<String> {
+    Some(read(folder)?.fingerprint)
+}
+
 /// The first difference between what a model's folder follows from and a stage; none where there is
 /// nothing, or it is the stage's own.
 pub(super) fn difference(folder: &Path, stage: &Stage) -> Option<Reason> {

@@ -30,6 +30,7 @@ type Rows = BTreeMap<(String, String), Vec<Option<f64>>>;
 /// When a folder is no run, or none has scores.
 pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
     let (mut rows, mut held_out, mut items) = (Rows::new(), Vec::new(), Vec::new());
+    let mut remarks: Vec<(String, Vec<String>)> = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         require_run(run)?;
         if runs[..index].iter().any(|other| same(run, other)) {
@@ -39,20 +40,30 @@ pub fn compare(runs: &[PathBuf]) -> Result<Comparison> {
         let of_run = numbers(run)?;
         held_out.push(of_run.held_out);
         items.push(of_run.items);
+        if !of_run.retrained.is_empty() {
+            let sentence = format!(
+                "trained again in {} since it was scored, and left out; `babyllama run` scores it.",
+                run.display()
+            );
+            remarks.push((sentence, of_run.retrained));
+        }
         for (model, number, value) in of_run.numbers {
             let values = rows.entry((model, number)).or_insert_with(|| vec![None; runs.len()]);
             values[index] = Some(value);
         }
     }
     if rows.is_empty() {
-        return refuse("none of these runs has scores yet");
+        return match remarks.is_empty() {
+            true => refuse("none of these runs has scores yet"),
+            false => refuse("all scores of these runs are of earlier trainings of their models")
+                .advise("give `babyllama run --output RUN`, which scores what was trained again"),
+        };
     }
     let names = distinct(runs);
     let heads = [("model", Align::Left), ("number", Align::Left)];
     let columns = names.iter().map(|name| (name.as_str(), Align::Right));
     let difference = (runs.len() == 2).then_some(("difference", Align::Right));
     let mut table = Table::new(heads.into_iter().chain(columns).chain(difference));
-    let mut remarks: Vec<(String, Vec<String>)> = Vec::new();
     for ((model, number), values) in rows {
         let shown =
             |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
@@ -111,11 +122,14 @@ struct OfRun {
     held_out: BTreeMap<String, HeldOut>,
     /// Hashes of the items that scores are of, where they are recorded, by model and number.
     items: BTreeMap<(String, String), String>,
+    /// Models and ensembles whose scores are of an earlier training.
+    retrained: Vec<String>,
 }
 
 fn numbers(run: &Path) -> Result<OfRun> {
     let (mut numbers, mut held_out) = (Numbers::new(), BTreeMap::new());
     let (mut items, stages) = (BTreeMap::new(), Stages::look(run));
+    let mut retrained = Vec::new();
     let recipe = std::fs::read_to_string(run.join("recipe.toml")).ok();
     let recipe = recipe.and_then(|text| text.parse().ok()).unwrap_or_default();
     for path in entries(&run.join("evaluation"))? {
@@ -124,6 +138,11 @@ fn numbers(run: &Path) -> Result<OfRun> {
         }
         let scores: RunScores = files::read_json(&path)?;
         let model = scores.models.join(" + ");
+        let record = stages.record(&stage_name(&scores.models)).ok().flatten();
+        if scores.retrained(run, record.as_ref()).is_some() {
+            retrained.push(model);
+            continue;
+        }
         let mut add = |number: &str, value| numbers.push((model.clone(), number.to_owned(), value));
         if let Some(loss) = scores.held_out_loss {
             add(LOSS, loss);
@@ -131,7 +150,6 @@ fn numbers(run: &Path) -> Result<OfRun> {
             let hidden = measured.hidden.clone().or_else(|| hidden(run, &recipe, &scores.models));
             held_out.insert(model.clone(), HeldOut { hidden, ..measured });
         }
-        let record = stages.record(&stage_name(&scores.models)).ok().flatten();
         for (place, result) in &scores.pairs {
             let number = format!("{} %, {place}", result.title());
             add(&number, 100.0 * result.score);
@@ -139,7 +157,7 @@ fn numbers(run: &Path) -> Result<OfRun> {
             items.extend(scored.map(|scored| ((model.clone(), number), scored)));
         }
     }
-    Ok(OfRun { numbers, held_out, items })
+    Ok(OfRun { numbers, held_out, items, retrained })
 }
 
 /// How tokens are hidden from the first of some models, where their scores do not state it.

@@ -114,20 +114,25 @@ impl Run<'_> {
         let remarks: Vec<String> = remarks.collect();
         let remark = Some(remarks.join(" ")).filter(|it| !it.is_empty());
         let table = closing_table(&rows, &titles);
-        if self.only.is_some() {
-            return Ok(Closing { table, remark, over_seeds: None });
-        }
-        // The file is about the whole run.
         let ledger = self.exposure(text, trained)?;
         let over_seeds = seed_table(&[self.seed_groups(&rows, &ledger)], &titles);
-        let remarks = remark.iter().map(|remark| format!("\n{remark}\n"));
-        let seeds = over_seeds.iter();
+        let closing = Closing { table, remark, over_seeds };
+        if self.only.is_empty() {
+            self.write_closing(&closing, &ledger)?;
+        }
+        Ok(closing)
+    }
+
+    /// Writes what a whole run has come to.
+    fn write_closing(&self, closing: &Closing, ledger: &Ledger) -> Result<()> {
+        self.write_exposure(ledger)?;
+        let remarks = closing.remark.iter().map(|remark| format!("\n{remark}\n"));
+        let seeds = closing.over_seeds.iter();
         let seeds = seeds.map(|it| format!("\n{}\n\n{}", it.caption, it.table.to_markdown()));
-        let exposure = self.exposure_table(&ledger).to_markdown();
+        let exposure = self.exposure_table(ledger).to_markdown();
         let exposure = format!("\nText that the models have seen, and work:\n\n{exposure}");
-        let parts = [table.to_markdown()].into_iter().chain(remarks).chain(seeds);
-        files::write_text(&self.path("table.md"), &parts.chain([exposure]).collect::<String>())?;
-        Ok(Closing { table, remark, over_seeds })
+        let parts = [closing.table.to_markdown()].into_iter().chain(remarks).chain(seeds);
+        files::write_text(&self.path("table.md"), &parts.chain([exposure]).collect::<String>())
     }
 
     /// What a held-out loss is measured on: that of the score, or where there is none, that of the
@@ -206,14 +211,13 @@ impl Run<'_> {
         Ok(Some(remarks.join(" ")).filter(|it| self.recipe.evaluate.loss && !it.is_empty()))
     }
 
-    /// What is scored: every model by itself and the recipe's ensembles, or the one model that was
-    /// asked for.
+    /// What is scored: every model by itself and the recipe's ensembles, or of both what was asked
+    /// for.
     pub(super) fn subjects(&self) -> Vec<Vec<String>> {
-        if let Some(name) = &self.only {
-            return vec![vec![name.clone()]];
-        }
         let singles = self.recipe.models.keys().map(|name| vec![name.clone()]);
-        singles.chain(self.recipe.evaluate.ensembles.clone()).collect()
+        let all = singles.chain(self.recipe.evaluate.ensembles.clone());
+        let is_wanted = |name: &String| self.only.is_empty() || self.only.contains(name);
+        all.filter(|subject| subject.iter().all(is_wanted)).collect()
     }
 
     /// What the scores of some models follow from; `None` while pairs are still to be made.

@@ -102,7 +102,7 @@ impl Run<'_> {
         Ok(CorpusStats::of(&should_stop, &files, None)?.total.words as u64)
     }
 
-    /// Writes the ledger, and returns it.
+    /// The ledger of the models that are trained.
     pub(super) fn exposure(&self, text: &Prepared, trained: &[Trained]) -> Result<Ledger> {
         let words = self.words_of(text)? as f64;
         let words_per_token = words / text.training.len().max(1) as f64;
@@ -124,8 +124,12 @@ impl Run<'_> {
                 exposure.flops_with_teachers = None;
             }
         }
-        files::write_json(&self.path(FILE), &ledger)?;
         Ok(ledger)
+    }
+
+    /// Writes the ledger, which must be that of the whole run.
+    pub(super) fn write_exposure(&self, ledger: &Ledger) -> Result<()> {
+        files::write_json(&self.path(FILE), ledger)
     }
 
     /// Whether a model starts or learns from a folder, of which it is not known what work it took.

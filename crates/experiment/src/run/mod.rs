@@ -13,7 +13,9 @@ pub(crate) mod evaluation;
 pub(crate) mod exposure;
 pub(crate) mod log;
 mod models;
+pub mod only;
 mod pairs;
+mod preparation_stages;
 mod prepared;
 pub mod preview;
 pub(crate) mod samples;
@@ -30,7 +32,7 @@ use engine::cpu::Cpu;
 use engine::{Arithmetic, Device};
 use report::Table;
 
-use crate::error::{Context, ExperimentError, FileContext, Result, wrong_usage};
+use crate::error::{Context, ExperimentError, FileContext, Result};
 use crate::estimate;
 use crate::files;
 use crate::lock::RunLock;
@@ -38,7 +40,7 @@ use crate::machine::Machine;
 use crate::observer::{Event, Observer};
 use crate::outputs::{self, FolderKind};
 use crate::over_seeds::SeedTable;
-use crate::recipe::{Recipe, Source, Start, suggestion, warnings};
+use crate::recipe::{Recipe, Source, Start, warnings};
 use crate::stage::{Stage, Stages};
 
 use evaluation::Closing;
@@ -61,8 +63,9 @@ pub struct RunSettings {
     pub caches: Option<PathBuf>,
     /// Where models are trained and scored. It is no part of what the results follow from.
     pub device: Arc<dyn Device>,
-    /// The one model that is wanted, with what it needs; without it all are.
-    pub only: Option<String>,
+    /// The models that are wanted, as [`only::select`] returns them, with what they need; without
+    /// any all are.
+    pub only: Vec<String>,
     /// Whether training with other settings may be set aside, however long it took.
     pub replace: bool,
 }
@@ -75,7 +78,7 @@ impl RunSettings {
             prepared: None,
             caches: None,
             device: Arc::new(Cpu::new()),
-            only: None,
+            only: Vec::new(),
             replace: false,
         }
     }
@@ -88,8 +91,8 @@ pub struct RunOutcome {
     pub table: Table,
     /// What is to be said about the table's numbers, if anything.
     pub remark: Option<String>,
-    /// A row for every group of models that differ in their seeds alone, where the recipe has such
-    /// and the run is about all of its models.
+    /// A row for every group of models that differ in their seeds alone, where the run is about two
+    /// models of one.
     pub over_seeds: Option<SeedTable>,
     /// Stages that had to run.
     pub performed: usize,
@@ -103,10 +106,10 @@ pub struct RunOutcome {
 /// When a stage fails, and [`ExperimentError::Interrupted`](crate::ExperimentError::Interrupted)
 /// when the observer asked to stop; finished stages and the last checkpoint stay.
 pub fn run(recipe: Recipe, settings: &RunSettings, observer: &dyn Observer) -> Result<RunOutcome> {
-    check_only(&recipe, settings.only.as_deref())?;
-    logged(recipe, settings, observer, |run| {
+    only::select(&recipe, &settings.only)?;
+    logged(recipe, settings, &settings.only, observer, |run| {
         run.keep_recipe()?;
-        for warning in warnings(&run.recipe) {
+        for warning in warnings(&only::restrict(&run.recipe, &run.only)) {
             run.observer.warn(format_args!("{warning}"));
         }
         let text = run.prepare_text()?;
@@ -129,7 +132,7 @@ pub fn cache_teachers(
     observer: &dyn Observer,
 ) -> Result<()> {
     let students = teachers::students(&recipe, student)?;
-    logged(recipe, settings, observer, |run| {
+    logged(recipe, settings, &students, observer, |run| {
         run.keep_recipe()?;
         let text = run.prepare_text()?;
         let trained = run.train_some(&text, &teachers::needed(&run.recipe, &students))?;
@@ -154,20 +157,21 @@ pub fn prepare(
     settings: &RunSettings,
     observer: &dyn Observer,
 ) -> Result<String> {
-    check_only(&recipe, Some(model))?;
-    logged(recipe, settings, observer, |run| {
+    let models = only::select(&recipe, &[model.to_owned()])?;
+    logged(recipe, settings, &models, observer, |run| {
         let text = run.prepare_text()?;
-        let teachers = teachers::needed(&run.recipe, &[model.to_owned()]);
+        let teachers = teachers::needed(&run.recipe, &models);
         let trained = run.train_some(&text, &teachers)?;
         run.fill(model, &text, &trained)?;
         Ok(text.stage.fingerprint())
     })
 }
 
-/// Works on a run while it is locked, and logs that in its folder.
+/// Works on some models of a run, or on all, while it is locked, and logs that in its folder.
 fn logged<T>(
     recipe: Recipe,
     settings: &RunSettings,
+    models: &[String],
     observer: &dyn Observer,
     work: impl FnOnce(&Run<'_>) -> Result<T>,
 ) -> Result<T> {
@@ -175,7 +179,7 @@ fn logged<T>(
     check_caches(&recipe, folder, Some(settings.device.arithmetic()))?;
     // A GPU's own memory is split while steps run.
     if settings.device.memory().is_none() {
-        estimate::require_memory_for_all(&recipe)?;
+        estimate::require_memory_for_all(&only::restrict(&recipe, models))?;
     }
     check_place(&recipe, folder)?;
     settings.prepared.as_deref().map_or(Ok(()), outputs::check_no_run_part)?;
@@ -219,24 +223,6 @@ const RUN: FolderKind = FolderKind {
     of_others: &["metrics.jsonl", "model.json", "sweep.toml"],
 };
 
-/// Refuses the name of a model that the recipe does not have.
-///
-/// # Errors
-/// [`WrongUsage`](crate::ExperimentError::WrongUsage) with the nearest name.
-pub fn check_only(recipe: &Recipe, only: Option<&str>) -> Result<()> {
-    match only.filter(|name| !recipe.models.contains_key(*name)) {
-        None => Ok(()),
-        Some(name) => {
-            let known: Vec<&str> = recipe.models.keys().map(String::as_str).collect();
-            wrong_usage(format_args!(
-                "--only {name}: the recipe has no such model; {}",
-                suggestion(name, known.iter().copied())
-            ))
-            .advise(format!("give --only one of the recipe's models: {}", known.join(", ")))
-        }
-    }
-}
-
 /// Checks, before a device is opened, that [`cache_teachers`] has something to do.
 ///
 /// # Errors
@@ -254,7 +240,7 @@ struct Run<'a> {
     stages: Stages<'a>,
     device: Arc<dyn Device>,
     observer: &'a dyn Observer,
-    only: Option<String>,
+    only: Vec<String>,
 }
 
 impl<'a> Run<'a> {

@@ -13,7 +13,7 @@ use train::{
 };
 
 use super::prepared::{Prepared, reads_documents};
-use super::{Run, claim, teachers};
+use super::{Run, claim, only, teachers};
 use crate::error::{Context, ExperimentError, Result, refuse};
 use crate::files;
 use crate::recipe::{ModelSection, Start, own_teacher};
@@ -37,17 +37,10 @@ impl Run<'_> {
         self.train_some(text, &self.chosen_models())
     }
 
-    /// The models that the run is about: all, or the one that was asked for with those that it
-    /// needs.
+    /// The models that the run is about: all, or those that were asked for with those that they
+    /// need.
     pub(super) fn chosen_models(&self) -> Vec<String> {
-        match &self.only {
-            None => self.recipe.models.keys().cloned().collect(),
-            Some(name) => {
-                let mut names = teachers::needed(&self.recipe, std::slice::from_ref(name));
-                names.push(name.clone());
-                names
-            }
-        }
+        only::with_teachers(&self.recipe, &self.only)
     }
 
     /// The stages of some models, in the recipe's order; their teachers must be among them.

@@ -12,12 +12,12 @@ use corpus::{
     CorpusError, Text, TokenFile, TokenWriter, Tokenizer, cleaners, split, subset, text, texts,
 };
 use report::format::{counted, grouped};
-use serde_json::json;
 use train::TrainSettings;
 use train::data::SourceRange;
 use train::settings::DataOrder;
 
 use super::documents;
+use super::preparation_stages::PreparationStages;
 use super::training_text::{self, SourceCounter, TrainingText};
 use super::{Run, perform};
 use crate::error::{Context, ExperimentError, FileContext, Result, refuse};
@@ -27,8 +27,8 @@ use crate::lock::{LockError, RunLock};
 use crate::machine::Machine;
 use crate::observer::Observer;
 use crate::reading::{self, ReadingProgress};
-use crate::recipe::{CorpusSection, DocumentRule, Recipe, Source, Validation};
-use crate::stage::{Stage, Stages, Status};
+use crate::recipe::{DocumentRule, Recipe, Source, Validation};
+use crate::stage::{Stage, Stages};
 
 /// What the models are trained on.
 pub(super) struct Prepared {
@@ -61,7 +61,7 @@ impl Prepared {
 }
 
 pub(super) const TRAIN: &str = "corpus/train";
-const VALIDATION: &str = "corpus/validation";
+pub(super) const VALIDATION: &str = "corpus/validation";
 const TOKENIZER: &str = "tokenizer";
 const TRAIN_TOKENS: &str = "tokens/train.bin";
 /// Where the corpus files are in the training tokens.
@@ -76,73 +76,6 @@ const SEQUENCE_LENGTH: usize = 128;
 
 /// How long to wait before another try at data that another process prepares.
 const RETRY: Duration = Duration::from_millis(200);
-
-/// The stages of the preparation, with everything that their results follow from.
-pub(super) struct PreparationStages {
-    corpus: Stage,
-    tokenizer: Stage,
-    tokens: Stage,
-}
-
-impl PreparationStages {
-    fn of(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Self> {
-        let corpus = corpus_stage(recipe, should_stop)?;
-        let mut tokenizer = Stage::new("tokenizer", &recipe.tokenizer)?.after(&corpus);
-        for path in recipe.tokenizer.path.iter().flat_map(|path| Tokenizer::files(path)) {
-            tokenizer = tokenizer.reads(&path)?;
-        }
-        // Only the tokens that begin documents depend on where these are.
-        let documents = recipe.tokenizer.begin_token.then_some(&recipe.corpus.documents);
-        let tokens = Stage::new("tokens", &documents)?.after(&corpus).after(&tokenizer);
-        Ok(Self { corpus, tokenizer, tokens })
-    }
-
-    pub(super) fn all(&self) -> [&Stage; 3] {
-        [&self.corpus, &self.tokenizer, &self.tokens]
-    }
-
-    /// The stage that every model stands on.
-    pub(super) fn tokens(&self) -> &Stage {
-        &self.tokens
-    }
-
-    /// Refuses data that is not complete, and where nothing can be written to complete it.
-    fn require_done(&self, there: &Stages<'_>, folder: &Path) -> Result<()> {
-        for stage in self.all() {
-            if let Status::Run(reason) = there.status(stage)? {
-                let (folder, name) = (folder.display(), stage.name());
-                return refuse(format_args!(
-                    "the prepared data {folder} cannot be written and is not complete: stage \
-                     {name}: {reason}"
-                ))
-                .advise("name a folder that can be written with --prepared, or none");
-            }
-        }
-        Ok(())
-    }
-}
-
-fn corpus_stage(recipe: &Recipe, should_stop: ShouldStop<'_>) -> Result<Stage> {
-    // Where documents begin, and how many pairs there are, changes neither text nor tokens.
-    let section = CorpusSection {
-        documents: BTreeMap::new(),
-        pairs_per_paradigm: CorpusSection::default().pairs_per_paradigm,
-        ..recipe.corpus.clone()
-    };
-    let mut stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
-    let validation = match &section.validation {
-        Validation::Folder(folder) => Some(folder),
-        Validation::Builtin | Validation::Split => None,
-    };
-    let source = match &section.source {
-        Source::Folder(folder) => Some(folder),
-        Source::Builtin => None,
-    };
-    for folder in source.into_iter().chain(validation) {
-        stage = stage.reads_all(should_stop, identity::text_files(folder)?)?;
-    }
-    Ok(stage)
-}
 
 pub(super) fn builtin_settings(recipe: &Recipe) -> BuiltinSettings {
     let section = &recipe.corpus;
@@ -177,14 +110,10 @@ impl Run<'_> {
                 Some(lock)
             }
         };
+        stages.all().iter().for_each(|stage| self.stages.is_elsewhere(stage));
         let text = self.preparation(&folder, &stages_there).prepare(stages)?;
         stages_there.verify(text.stage.name())?;
         Ok(text)
-    }
-
-    /// What the preparation follows from.
-    pub(super) fn preparation_stages(&self) -> Result<PreparationStages> {
-        PreparationStages::of(&self.recipe, &|| self.observer.should_stop())
     }
 
     /// The folder of the preparation, where runs share it.

@@ -6,6 +6,7 @@ use std::path::Path;
 use eval::{BenchmarkResult, FileLoss, Rules};
 use serde::{Deserialize, Serialize};
 
+use super::claim;
 use super::samples::Sample;
 use crate::error::Result;
 use crate::files;
@@ -57,6 +58,18 @@ impl RunScores {
             || scored_items::of_stage(record?.stage()).filter(|_| self.pairs.len() == 1);
         self.items.get(place).cloned().or_else(of_record)
     }
+
+    /// The first of the models whose folder in a run has another training than the scores are of,
+    /// by the record of their stage; none where one of the two is not recorded.
+    pub(crate) fn retrained(&self, run: &Path, record: Option<&Record>) -> Option<&str> {
+        let stage = record?.stage();
+        let is_other = |model: &&str| {
+            let now = claim::fingerprint(&run.join("models").join(model));
+            let scored = stage.used(&format!("model-{model}"));
+            scored.zip(now).is_some_and(|(scored, now)| scored != now)
+        };
+        self.models.iter().map(String::as_str).find(is_other)
+    }
 }
 
 /// What scores follow from besides models and texts, as records have it: whether there is a loss,
@@ -77,7 +90,7 @@ pub(crate) fn file_name(subject: &[String]) -> String {
 }
 
 /// The name of the stage that scores some models.
-pub(crate) fn stage_name(subject: &[String]) -> String {
+pub fn stage_name(subject: &[String]) -> String {
     format!("evaluate-{}", file_name(subject))
 }
 

@@ -83,9 +83,8 @@ impl Stage {
         should_stop: ShouldStop<'_>,
         path: &Path,
     ) -> Result<Self, StageError> {
-        let hash = hash::of_file_unless(should_stop, path).map_err(failed("read", path))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(self.follows(&name, hash))
+        Ok(self.follows(&name, hash_of_input(should_stop, path)?))
     }
 
     /// Adds input files in their order, as [`reads_unless`](Self::reads_unless) does.
@@ -149,6 +148,14 @@ impl Stage {
             serde_json::json!([self.name, self.settings, self.stages, self.files]).to_string();
         hash::of_bytes(text.as_bytes())
     }
+}
+
+/// The hash of an input file's contents.
+///
+/// # Errors
+/// When it cannot be read, is a folder, a pipe or a device, or it was asked to stop.
+pub fn hash_of_input(should_stop: ShouldStop<'_>, path: &Path) -> Result<String, StageError> {
+    hash::of_file_unless(should_stop, path).map_err(failed("read", path))
 }
 
 /// An error of the file system as one of a stage.

@@ -216,6 +216,12 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// Notes that the outputs of a stage are elsewhere, where they are verified: a record that this
+    /// run has of its own does not count.
+    pub fn is_elsewhere(&self, stage: &Stage) {
+        self.verified.borrow_mut().insert(stage.name.clone());
+    }
+
     /// Puts outputs of a finished stage that are damaged or lost back, where `spare` names a file
     /// that has the same contents. Returns the outputs that came back.
     ///

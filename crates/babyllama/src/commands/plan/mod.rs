@@ -12,7 +12,9 @@ use experiment::estimate::speed::Speed;
 use experiment::estimate::work::Work;
 use experiment::estimate::{ModelEstimate, PhaseDecay, RecipeEstimate, require_memory_for_all};
 use experiment::recipe::{self, ModelSection, Recipe};
+use experiment::run::only;
 use experiment::run::preview::{StagePreview, preview};
+use experiment::run::scores::stage_name;
 use experiment::run::{RunSettings, check_caches};
 use experiment::stage::Status;
 use report::format::{NOTHING, decimal, duration, grouped, short};
@@ -27,12 +29,14 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let output = args.output.as_deref();
     let file = run::recipe_file(args.recipe.as_deref(), output)?;
     let recipe = recipe::load_with_inputs(&file, &args.overrides)?;
+    let only = only::select(&recipe, &args.only)?;
     let device = &device.or_precision(recipe.precision);
     let (arithmetic, faster) = (device.arithmetic(), device.faster_precision());
     let run = run::folder(output, &recipe);
     check_caches(&recipe, &run, device.known_arithmetic())?;
     let console = Console::showing();
-    let stages = stages(&recipe, &run, &console)?;
+    let stages = stages(&recipe, &run, &only, &console)?;
+    let recipe = only::restrict(&recipe, &only);
     let done = done_stages(&stages);
     // With --prepared they are elsewhere.
     let has_tokens =
@@ -43,7 +47,7 @@ pub fn plan(args: &PlanArgs, device: &DeviceArgs) -> anyhow::Result<()> {
     let fits = device.as_ref().is_some_and(|device| device.memory().is_some())
         || require_memory_for_all(&recipe).is_ok();
     let measured = device.as_ref().filter(|_| fits).map(|device| estimate.speeds(device, &console));
-    let times = Times { speeds: measured.transpose()?, done, saved: saved_shares(&stages) };
+    let times = Times { speeds: measured.transpose()?, done, saved: saved_shares(&stages), only };
     let (words, tokens) = (grouped(estimate.words as u64), short(estimate.tokens));
     let about = if estimate.tokens_are_known { "" } else { "about " };
     console::print(format_args!("{words} words, {about}{tokens} tokens"))?;
@@ -168,10 +172,12 @@ fn tau(decay: &[PhaseDecay]) -> String {
 fn stages(
     recipe: &Recipe,
     run: &Path,
+    only: &[String],
     observer: &dyn Observer,
 ) -> anyhow::Result<Vec<StagePreview>> {
+    let settings = RunSettings { only: only.to_vec(), ..RunSettings::on_cpu(run) };
     match run.is_dir() {
-        true => Ok(preview(recipe.clone(), &RunSettings::on_cpu(run), observer)?),
+        true => Ok(preview(recipe.clone(), &settings, observer)?),
         false => Ok(Vec::new()),
     }
 }
@@ -211,6 +217,8 @@ struct Times {
     done: Vec<String>,
     /// The models whose training has begun, each with the share that is saved.
     saved: Vec<(String, f64)>,
+    /// The models that are planned; all where there are none.
+    only: Vec<String>,
 }
 
 impl Times {
@@ -229,6 +237,12 @@ impl Times {
 
     fn is_done(&self, model: &str) -> bool {
         self.done.iter().any(|stage| *stage == format!("model-{model}"))
+    }
+
+    /// Whether a model is still to be scored; what is there for its students alone never is.
+    fn is_to_score(&self, model: &String) -> bool {
+        let stage = stage_name(std::slice::from_ref(model));
+        (self.only.is_empty() || self.only.contains(model)) && !self.done.contains(&stage)
     }
 }
 
@@ -262,11 +276,9 @@ fn models_table(estimate: &RecipeEstimate<'_>, times: &Times) -> Table {
         cells[heads.len()] = time;
         table.push(cells);
     };
-    let scored = times.done.iter().filter(|stage| stage.starts_with("evaluate-")).count();
     let models = || estimate.models.iter().enumerate();
-    let is_scored = scored >= estimate.models.len();
-    let scores =
-        models().filter(|_| !is_scored).map(|(index, (.., model))| (index, &model.scoring));
+    let scores = models().filter(|(_, (name, ..))| times.is_to_score(name));
+    let scores = scores.map(|(index, (.., model))| (index, &model.scoring));
     let to_do = models().filter(|(_, (name, ..))| !times.is_done(name));
     let rest = |(name, _, model): &ModelEstimate<'_>| times.rest(name, &model.work);
     let training: Vec<(usize, Work)> = to_do.map(|(index, model)| (index, rest(model))).collect();

@@ -95,4 +95,10 @@ fn epochs_of_all_models_do_not_count_beside_phases() {
     assert_eq!(load_with(&resolved, &[]).unwrap(), recipe);
     let message = load_with(phases, &["b.train.epochs=9"]).unwrap_err();
     assert!(message.contains("`models.b.train.epochs` is 9; phases state their own"), "{message}");
+    // Those of a model do not count beside the phases of all models either, and are refused.
+    let for_all = "[models.a]\nfrom = 'x'\n[[defaults.train.phases]]\nepochs = 2\n";
+    let message = load_with(for_all, &["a.train.epochs=9"]).unwrap_err();
+    assert!(message.contains("`models.a.train.epochs` is 9; phases state their own"), "{message}");
+    let without = load_with(for_all, &["a.train.epochs=9", "a.train.phases=[]"]).unwrap();
+    assert_eq!(without.models["a"].train.epochs, 9.0);
 }
