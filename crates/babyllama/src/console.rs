@@ -263,7 +263,7 @@ fn to_json(event: Event<'_>) -> Option<Value> {
         }),
         Event::Advance { .. } => return None,
         Event::End { done, note } => json!({ "event": "end", "done": done, "note": note }),
-        Event::Step { model, record } => with_event("step", model, record),
+        Event::Step { model, record, .. } => with_event("step", model, record),
         Event::Evaluation { model, record, .. } => with_event("evaluation", model, record),
         Event::FinetuneEvaluation { label, evaluation, .. } => {
             with_event("evaluation", label, evaluation)

@@ -67,6 +67,8 @@ pub enum Event<'a> {
         model: &'a str,
         /// The step's numbers.
         record: &'a StepRecord,
+        /// Steps of the whole training.
+        total_steps: u64,
     },
     /// A model was evaluated on held-out text while it is trained.
     Evaluation {

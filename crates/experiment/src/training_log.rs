@@ -13,6 +13,9 @@ use train::{EvaluationRecord, Listener, StepRecord};
 
 use crate::observer::{Event, Observer};
 
+/// The file of a training's records, in the model's folder.
+const METRICS: &str = "metrics.jsonl";
+
 /// A line of `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -90,6 +93,20 @@ impl Files {
     }
 }
 
+/// The evaluations of the training in a folder, in the order of their steps. Lines that are no
+/// records are passed over.
+///
+/// # Errors
+/// When its metrics cannot be read.
+pub fn evaluations(folder: &Path) -> Result<Vec<EvaluationRecord>, report::ReportError> {
+    let records = report::metrics::read_known::<MetricsRecord>(&folder.join(METRICS))?;
+    let evaluation = |record| match record {
+        MetricsRecord::Evaluation(record) => Some(record),
+        MetricsRecord::Step(_) => None,
+    };
+    Ok(records.into_iter().filter_map(evaluation).collect())
+}
+
 /// Writes the metrics of one run and reports how far it is.
 pub struct TrainingLog<'a> {
     model: &'a str,
@@ -108,7 +125,7 @@ impl<'a> TrainingLog<'a> {
     pub fn new(model: &'a str, folder: &Path, observer: &'a dyn Observer) -> Self {
         Self {
             model,
-            path: folder.join("metrics.jsonl"),
+            path: folder.join(METRICS),
             observer,
             files: None,
             total_steps: 0,
@@ -175,7 +192,8 @@ impl<'a> TrainingLog<'a> {
         let note = format!("loss {loss:.3}, {place}{parts}");
         self.tokens_seen += record.tokens as u64;
         self.observer.advance(self.tokens_seen, &note);
-        self.observer.on_event(Event::Step { model: self.model, record: &record });
+        let (model, total_steps) = (self.model, self.total_steps);
+        self.observer.on_event(Event::Step { model, record: &record, total_steps });
         self.write(MetricsRecord::Step(record))
     }
 
@@ -288,7 +306,7 @@ impl TrainingSummary {
     /// # Errors
     /// When the file cannot be read or a line is damaged.
     pub fn of_metrics(folder: &Path, select_by: Selection) -> Result<Self, report::ReportError> {
-        Self::of_file(&folder.join("metrics.jsonl"), select_by)
+        Self::of_file(&folder.join(METRICS), select_by)
     }
 
     fn of_file(metrics: &Path, select_by: Selection) -> Result<Self, report::ReportError> {

@@ -169,12 +169,17 @@ fn train(
     announce(sweep, assigned, &assignment, observer);
     let folder = sweep.trial_folder(assigned.number);
     let begun = Instant::now();
-    let heartbeat = Heartbeat::begin(sweep, assigned.lease.clone(), worker.clone())?;
-    let trial = TrialObserver::new(sweep, assigned, &heartbeat, settings.until, observer);
+    let (lease, wait) = (&assigned.lease, |time| wait(time, settings, observer));
+    let heartbeat =
+        patiently(sweep, wait, |sweep| Heartbeat::begin(sweep, lease.clone(), worker.clone()));
+    let heartbeat = match heartbeat {
+        Ok(heartbeat) => heartbeat,
+        Err(error) => return conclude(sweep, lease, Outcome::Ends(error), observer),
+    };
+    let logged = || target.evaluations(&folder);
+    let trial = TrialObserver::new(sweep, assigned, &heartbeat, &logged, settings.until, observer);
     let done = execute(&*target, &assignment, &folder, &trial);
     let (ending, reports) = (trial.ending(), trial.into_reports());
-    let wait = |time| wait(time, settings, observer);
-    let lease = &assigned.lease;
     let outcome = match (done, ending) {
         (_, Ending::StoreFailed(error)) => Outcome::Ends(error),
         (_, Ending::LeaseLost(why)) => Outcome::Left(format!("{why}; this worker leaves it")),
@@ -182,8 +187,11 @@ fn train(
             let result = patiently(sweep, wait, |sweep| {
                 finish(sweep, assigned, &folder, &measured, &reports, settings)
             });
-            let seconds = begun.elapsed().as_secs_f64();
-            left(result, || format!("trial {} is done after {seconds:.1} s", assigned.number))
+            let (number, seconds) = (assigned.number, begun.elapsed().as_secs_f64());
+            left(result, |ending| match ending {
+                None => format!("trial {number} is done after {seconds:.1} s"),
+                Some(why) => format!("trial {number} fails: {why}"),
+            })
         }
         (Err(_), Ending::Paused(line)) => {
             Outcome::Left(format!("trial {} waits: {line}", assigned.number))
@@ -198,7 +206,7 @@ fn train(
             let why = reason(&error);
             target.forget(&folder);
             let result = patiently(sweep, wait, |sweep| sweep.fail(lease, &why));
-            left(result, || format!("trial {} fails: {why}", assigned.number))
+            left(result, |()| format!("trial {} fails: {why}", assigned.number))
         }
     };
     drop(heartbeat);
@@ -206,10 +214,13 @@ fn train(
 }
 
 /// What follows from the end of a trial that was stored: of a lease that was lost nothing was.
-fn left(stored: Result<()>, line: impl FnOnce() -> String) -> Outcome {
+fn left<T>(stored: Result<T>, line: impl FnOnce(T) -> String) -> Outcome {
     match stored {
-        Err(error) if !error.is_lost_lease() => Outcome::Ends(error),
-        _ => Outcome::Left(line()),
+        Ok(stored) => Outcome::Left(line(stored)),
+        Err(error) if error.is_lost_lease() => {
+            Outcome::Left(format!("{error}; this worker leaves it"))
+        }
+        Err(error) => Outcome::Ends(error),
     }
 }
 
@@ -277,13 +288,15 @@ fn execute(
         let what = "the trial's folder, which another worker has";
         unlocked(trial, what, || target.execute(assignment, folder, trial))
     };
-    match train() {
+    let measured = match train() {
         Err(error) if has_damaged_checkpoint(&error) => {
             target.forget(folder);
             train()
         }
         done => done,
-    }
+    }?;
+    trial.catch_up_to_the_end();
+    Ok(measured)
 }
 
 fn has_damaged_checkpoint(error: &SweepError) -> bool {
@@ -296,7 +309,8 @@ fn has_damaged_checkpoint(error: &SweepError) -> bool {
 fn ends_the_worker(error: &SweepError, target: &dyn Target) -> bool {
     match error {
         SweepError::Experiment(error) if error.concerns_the_machine() => true,
-        SweepError::OtherText => true,
+        // What became of the trial is not known; of a store that stays away nothing is.
+        SweepError::OtherText | SweepError::Store(_) => true,
         _ => target.check_inputs().is_err(),
     }
 }
@@ -309,7 +323,7 @@ fn reason(error: &SweepError) -> String {
     }
 }
 
-/// Stores the result of a trial.
+/// Stores the result of a trial; returns why it counts as failed, where it does.
 fn finish(
     sweep: &mut Sweep,
     assigned: &Assigned,
@@ -317,7 +331,7 @@ fn finish(
     measured: &Measured,
     reports: &[f64],
     settings: &WorkSettings,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let terms = sweep.terms();
     let metric = sweep.file.recipe.objective.metric.as_str();
     // A fine-tuning has its task's score, and a run the loss or shares of pairs.
@@ -327,7 +341,8 @@ fn finish(
         None => measured.scores.get(metric).copied(),
     };
     let Some(value) = value.filter(|value| !value.is_nan()) else {
-        return sweep.fail(&assigned.lease, &format!("it has no {metric}"));
+        let why = format!("it has no {metric}");
+        return sweep.fail(&assigned.lease, &why).map(|()| Some(why));
     };
     let best = terms.best(reports);
     let run = folder.strip_prefix(&sweep.folder).unwrap_or(folder).to_string_lossy().into_owned();
@@ -338,7 +353,7 @@ fn finish(
         (key::DEVICE, json!(settings.device.products())),
         (key::SCORES, json!(measured.scores)),
     ];
-    sweep.complete(&assigned.lease, value, &attributes)
+    sweep.complete(&assigned.lease, value, &attributes).map(|()| None)
 }
 
 /// A name of this process for readers of the store.

@@ -49,6 +49,8 @@ mod run;
 mod runs;
 mod stale;
 mod sweep;
+#[cfg(unix)]
+mod sweep_takeover;
 mod teachers;
 #[cfg(unix)]
 mod trackers;

@@ -10,6 +10,7 @@ use experiment::finetuning::subject::FinetuneSubject;
 use experiment::finetuning::tuner::Tuner;
 use experiment::recipe::FinetuneRecipe;
 use experiment::{ExperimentError, Observer, Silent, files};
+use train::EvaluationRecord;
 
 use super::{Assignment, Measured, Target};
 use crate::error::{Result, refuse};
@@ -100,6 +101,10 @@ impl Target for FinetuneTarget {
         };
         let scores = [("score".to_owned(), result.score.score)];
         Ok(Measured { scores: scores.into(), seconds: result.course.seconds })
+    }
+
+    fn evaluations(&self, _: &Path) -> Vec<EvaluationRecord> {
+        Vec::new()
     }
 
     fn forget(&self, _: &Path) {}

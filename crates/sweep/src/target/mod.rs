@@ -9,6 +9,7 @@ use std::path::Path;
 use experiment::Observer;
 use indexmap::IndexMap;
 use toml::Value;
+use train::EvaluationRecord;
 
 use crate::error::Result;
 
@@ -71,6 +72,10 @@ pub trait Target: Sync {
         folder: &Path,
         observer: &dyn Observer,
     ) -> Result<Measured>;
+
+    /// The evaluations of a trial that its folder has, in the order of their steps; none where they
+    /// cannot be read, or a trial that is continued reports them all again.
+    fn evaluations(&self, folder: &Path) -> Vec<EvaluationRecord>;
 
     /// Removes what could only continue a trial that will not be continued.
     fn forget(&self, folder: &Path);

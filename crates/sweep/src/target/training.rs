@@ -7,9 +7,10 @@ use engine::Device;
 use experiment::evaluation::{LoadedModel, loss};
 use experiment::recipe::ModelSection;
 use experiment::run::{self, RunSettings, scores};
-use experiment::training_log::TrainingSummary;
+use experiment::training_log::{TrainingSummary, evaluations};
 use experiment::{ExperimentError, Observer, Recipe, files, recipe};
 use model::hugging_face;
+use train::EvaluationRecord;
 
 use super::{Assignment, Measured, Target};
 use crate::error::{Result, SweepError};
@@ -133,6 +134,10 @@ impl Target for TrainingTarget {
             measured.scores.insert("test_loss".to_owned(), loss);
         }
         Ok(measured)
+    }
+
+    fn evaluations(&self, folder: &Path) -> Vec<EvaluationRecord> {
+        evaluations(&folder.join("models").join(&self.model)).unwrap_or_default()
     }
 
     fn forget(&self, folder: &Path) {

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use experiment::{Event, Observer};
+use train::EvaluationRecord;
 
 use super::heartbeat::Heartbeat;
 use super::patience::patiently;
@@ -35,9 +36,13 @@ pub(super) enum Ending {
 pub(super) struct TrialObserver<'a> {
     outer: &'a dyn Observer,
     heartbeat: &'a Heartbeat,
+    /// Reads the evaluations that the trial's folder has.
+    logged: &'a (dyn Fn() -> Vec<EvaluationRecord> + Sync),
     until: Option<Instant>,
     /// Whether what all trials share is there.
     is_training: AtomicBool,
+    /// Whether no evaluation is missing that was made before this worker had the trial.
+    has_caught_up: AtomicBool,
     state: Mutex<TrialProgress<'a>>,
 }
 
@@ -56,6 +61,7 @@ impl<'a> TrialObserver<'a> {
         sweep: &'a mut Sweep,
         assigned: &'a Assigned,
         heartbeat: &'a Heartbeat,
+        logged: &'a (dyn Fn() -> Vec<EvaluationRecord> + Sync),
         until: Option<Instant>,
         outer: &'a dyn Observer,
     ) -> Self {
@@ -63,7 +69,8 @@ impl<'a> TrialObserver<'a> {
         let seconds = assigned.seconds;
         let progress = TrialProgress { sweep, assigned, places, values, seconds, ending: None };
         let state = Mutex::new(progress);
-        Self { outer, heartbeat, until, is_training: AtomicBool::new(false), state }
+        let [is_training, has_caught_up] = [false, false].map(AtomicBool::new);
+        Self { outer, heartbeat, logged, until, is_training, has_caught_up, state }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, TrialProgress<'a>> {
@@ -74,13 +81,18 @@ impl<'a> TrialObserver<'a> {
     /// Requires the text of the study's earlier trials; the first trial's is kept.
     pub(super) fn require_text(&self, text: &str) -> Result<()> {
         let mut state = self.state();
-        let sweep = &mut *state.sweep;
-        let known = sweep.store.study_attribute::<String>(sweep.study, TEXT)?;
-        match known {
-            None => Ok(sweep.store.set_study_attribute(sweep.study, TEXT, &text.into())?),
-            Some(known) if known == text => Ok(()),
-            Some(_) => Err(SweepError::OtherText),
-        }
+        patiently(
+            state.sweep,
+            |time| self.wait(time),
+            |sweep| {
+                let known = sweep.store.study_attribute::<String>(sweep.study, TEXT)?;
+                match known {
+                    None => Ok(sweep.store.set_study_attribute(sweep.study, TEXT, &text.into())?),
+                    Some(known) if known == text => Ok(()),
+                    Some(_) => Err(SweepError::OtherText),
+                }
+            },
+        )
     }
 
     /// Notes something about the work on the trial.
@@ -108,11 +120,52 @@ impl<'a> TrialObserver<'a> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).values
     }
 
+    /// Reports the evaluations before a step that are in the trial's folder and not in the store:
+    /// one that the store refused, since the worker had lost the trial, is behind a checkpoint, and
+    /// does not come again.
+    fn catch_up(&self, step: u64, total_steps: u64) {
+        for record in (self.logged)().iter().filter(|record| record.step < step) {
+            if !self.state().places.iter().any(|place| place.step == record.step) {
+                self.report(place(record.step, record.epoch, total_steps), record.lowest());
+            }
+        }
+    }
+
+    /// As [`catch_up`](Self::catch_up), once the training is at its end.
+    pub(super) fn catch_up_to_the_end(&self) {
+        if let Some(last) = (self.logged)().last() {
+            self.catch_up(u64::MAX, last.step);
+        }
+    }
+
+    /// Passes a time, after which there is another try; `false` where the work is to end.
+    fn wait(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            if self.is_asked_to_stop() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        true
+    }
+
+    /// Whether something else than a decision on the trial ends the work on it.
+    fn is_asked_to_stop(&self) -> bool {
+        self.outer.should_stop()
+            || self.heartbeat.must_stop()
+            || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     fn report(&self, place: ReportPlace, value: f64) {
         let mut state = self.state();
+        // After a decision the trial is another worker's.
+        if state.ending.is_some() {
+            return;
+        }
         let number = state.assigned.number;
         let (epoch, share) = (place.epoch, 100.0 * place.share);
-        match state.report(place, value) {
+        match state.report(place, value, |time| self.wait(time)) {
             Some(ending) => state.ending = Some(ending),
             None => self
                 .outer
@@ -122,7 +175,12 @@ impl<'a> TrialObserver<'a> {
 }
 
 impl TrialProgress<'_> {
-    fn report(&mut self, place: ReportPlace, value: f64) -> Option<Ending> {
+    fn report(
+        &mut self,
+        place: ReportPlace,
+        value: f64,
+        wait: impl Fn(Duration) -> bool,
+    ) -> Option<Ending> {
         if let Some(index) = self.places.iter().position(|known| known.step == place.step) {
             // It was trained again from an earlier point, and was decided on before.
             self.values[index] = value;
@@ -131,10 +189,6 @@ impl TrialProgress<'_> {
         self.places.push(place);
         self.values.push(value);
         let (lease, places, seconds) = (&self.assigned.lease, &self.places, self.seconds);
-        let wait = |time| {
-            std::thread::sleep(time);
-            true
-        };
         let decided =
             patiently(self.sweep, wait, |sweep| sweep.report(lease, places, value, seconds));
         match decided {
@@ -154,16 +208,18 @@ impl Observer for TrialObserver<'_> {
             return self.outer.on_event(event);
         }
         match event {
-            Event::Step { record, .. } => self.state().seconds += record.seconds,
+            Event::Step { record, total_steps, .. } => {
+                if !self.has_caught_up.swap(true, Ordering::Relaxed) {
+                    self.catch_up(record.step, total_steps);
+                }
+                self.state().seconds += record.seconds;
+            }
             Event::Evaluation { record, total_steps, .. } => {
-                let (step, epoch) = (record.step, record.epoch);
-                let share = share(step, total_steps);
-                self.report(ReportPlace { step, epoch, share }, record.lowest());
+                self.report(place(record.step, record.epoch, total_steps), record.lowest());
             }
             Event::FinetuneEvaluation { evaluation, total_steps, .. } => {
-                let (step, epoch) = (evaluation.step, evaluation.epoch);
-                let share = share(step, total_steps);
-                self.report(ReportPlace { step, epoch, share }, evaluation.metric);
+                let place = place(evaluation.step, evaluation.epoch, total_steps);
+                self.report(place, evaluation.metric);
             }
             // How far the trial is, and warnings; all else is in the log of its own folder.
             Event::Begin(_) | Event::Advance { .. } => self.outer.on_event(event),
@@ -176,13 +232,11 @@ impl Observer for TrialObserver<'_> {
     }
 
     fn should_stop(&self) -> bool {
-        self.outer.should_stop()
-            || self.heartbeat.must_stop()
-            || self.until.is_some_and(|until| Instant::now() >= until)
-            || self.state().ending.is_some()
+        self.is_asked_to_stop() || self.state().ending.is_some()
     }
 }
 
-fn share(step: u64, total_steps: u64) -> f64 {
-    step as f64 / total_steps.max(1) as f64
+/// Where a report of a training of so many steps is made.
+fn place(step: u64, epoch: f64, total_steps: u64) -> ReportPlace {
+    ReportPlace { step, epoch, share: step as f64 / total_steps.max(1) as f64 }
 }
