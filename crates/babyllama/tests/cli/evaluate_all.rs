@@ -233,6 +233,35 @@ fn what_is_not_asked_for_stays_while_it_is_up_to_date() {
 }
 
 #[test]
+fn a_model_keeps_its_folder_whichever_others_are_named_beside_it() {
+    let workspace = workspace();
+    let only = "--only blimp-supplement";
+    all(&workspace, &format!("{STUDENT} {only}")).done();
+    let scores = workspace.bytes("results/student/blimp_supplement/result.json");
+    workspace.copy(STUDENT, "runs/other/models/student/final");
+    let both = format!("runs/other/models/student/final {STUDENT} {only}");
+    let table = all(&workspace, &both).done().stdout;
+    let folders = ["other-student", "student"];
+    assert!(folders.iter().all(|name| table.contains(&format!("{name} "))), "{table}");
+    let is_folder = |name: &String| workspace.path(&format!("results/{name}/model.json")).exists();
+    let found: Vec<_> = workspace.names("results").into_iter().filter(is_folder).collect();
+    assert_eq!(found, folders);
+    assert!(workspace.bytes("results/student/blimp_supplement/result.json") == scores);
+    let again = all(&workspace, &both).done();
+    assert!(!again.stderr.contains("accuracy"), "{}", again.stderr);
+    // Fine-tuning names its folders in the same way.
+    let tune = |models: &str| {
+        let tasks = "--data data/glue_filtered --tasks cola --output tuned";
+        workspace.babyllama(&format!("finetune {models} {tasks} {QUICK}")).done()
+    };
+    tune(STUDENT);
+    tune(&format!("{STUDENT} runs/other/models/student/final"));
+    let is_folder = |name: &String| workspace.path(&format!("tuned/{name}/model.json")).exists();
+    let found: Vec<_> = workspace.names("tuned").into_iter().filter(is_folder).collect();
+    assert_eq!(found, folders);
+}
+
+#[test]
 fn what_changed_is_scored_again_and_nothing_else() {
     let workspace = workspace();
     let run = |rest: &str| {
@@ -275,8 +304,10 @@ fn results_that_others_touched_are_not_believed() {
     assert_eq!(workspace.bytes("results/student/blimp_filtered/result.json"), own);
     // Another model of the same name does not take the folder over.
     workspace.copy(TEACHER, "other/student");
-    let taken = all(&workspace, "other/student --only blimp-filtered").refused(1);
-    taken.names(&["results/student holds the scores of another model"]).advises("--output");
+    all(&workspace, "other/student --only blimp-filtered").done();
+    assert_eq!(workspace.bytes("results/student/blimp_filtered/result.json"), own);
+    let owner = workspace.text("results/other-student/model.json");
+    assert!(owner.contains("other/student"), "{owner}");
 }
 
 #[test]

@@ -79,7 +79,8 @@ pub fn claim_folders(
     outputs::check_folder(output, data)?;
     let groups =
         selection.folders.chunks(if selection.ensemble { selection.folders.len() } else { 1 });
-    let claimed = short_names(selection).into_iter().zip(groups).map(|(name, models)| {
+    let groups: Vec<&[PathBuf]> = groups.collect();
+    let claimed = folder_names(&groups, output).into_iter().zip(groups).map(|(name, models)| {
         let folder = output.join(name);
         outputs::check_folder(&folder, models)?;
         outputs::check_folder(&folder, data)?;
@@ -95,11 +96,8 @@ pub fn claim_folders(
 /// When it holds other files, or the scores of another model that has the same short name.
 pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     files::make_folder(folder)?;
-    let owner = folder.join("model.json");
-    // Names need not be UTF-8, which JSON must be.
-    let models: Vec<String> =
-        models.iter().map(|path| whole(path).to_string_lossy().into_owned()).collect();
-    let text = format!("{:#}\n", serde_json::json!({ "models": models }));
+    let owner = folder.join(OWNER);
+    let text = format!("{:#}\n", serde_json::json!({ "models": shown_all(models) }));
     match std::fs::read_to_string(&owner) {
         Ok(found) if found != text => refuse(format_args!(
             "{} holds the scores of another model of the same name",
@@ -112,6 +110,76 @@ pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
             files::write_text(&owner, &text)
         }
     }
+}
+
+/// The file with the models that a folder belongs to.
+const OWNER: &str = "model.json";
+
+/// Paths as that file has them: names need not be UTF-8, which JSON must be.
+fn shown_all(models: &[PathBuf]) -> Vec<String> {
+    models.iter().map(|path| shown(path)).collect()
+}
+
+/// The folders below OUTPUT that belong to models, by name, with these models.
+fn owned(output: &Path) -> Vec<(String, Vec<String>)> {
+    let models = |folder: &Path| {
+        let record: Value = files::read_json(&folder.join(OWNER)).ok()?;
+        serde_json::from_value::<Vec<String>>(record.get("models")?.clone()).ok()
+    };
+    let name = |folder: &Path| Some(folder.file_name()?.to_str()?.to_owned());
+    let folders = files::entries(output).unwrap_or_default();
+    folders.iter().filter_map(|folder| Some((name(folder)?, models(folder)?))).collect()
+}
+
+/// The names of folders below OUTPUT for models, each alone or together with others. Models that
+/// have a folder there keep it, whichever others are named beside them; all others get short names
+/// that tell them apart from each other and from models that have such a folder.
+pub fn folder_names(groups: &[&[PathBuf]], output: &Path) -> Vec<String> {
+    let mut owned = owned(output);
+    // Of several folders of one model that of the shortest name.
+    owned.sort_by_key(|(name, _)| name.len());
+    let mut free = owned.clone();
+    let mut take = |models: &[PathBuf]| {
+        let models = shown_all(models);
+        let place = free.iter().position(|(_, owner)| *owner == models)?;
+        Some(free.remove(place).0)
+    };
+    let kept: Vec<Option<String>> = groups.iter().map(|models| take(models)).collect();
+    let is_new = |(models, kept): (&&[PathBuf], &Option<String>)| match models {
+        [model] if kept.is_none() => Some(model.clone()),
+        _ => None,
+    };
+    let new: Vec<PathBuf> = groups.iter().zip(&kept).filter_map(is_new).collect();
+    let mut names = apart(&new, &owned).into_iter();
+    let name = |(models, kept): (&&[PathBuf], Option<String>)| {
+        kept.unwrap_or_else(|| match models {
+            [_] => files::short_name(&names.next().unwrap_or_default()),
+            _ => files::short_name(&distinct(models).join("+")),
+        })
+    };
+    groups.iter().zip(kept).map(name).collect()
+}
+
+/// Short names of new models, longer where a folder of another model has one.
+fn apart(new: &[PathBuf], owned: &[(String, Vec<String>)]) -> Vec<String> {
+    let names = distinct(new);
+    let has_one =
+        |(name, models): &&(String, Vec<String>)| names.contains(name) && models.len() == 1;
+    let mut others: Vec<PathBuf> = owned
+        .iter()
+        .filter(has_one)
+        .flat_map(|(_, models)| models.iter().map(PathBuf::from))
+        .collect();
+    others.sort();
+    others.dedup();
+    let new_and_others: Vec<PathBuf> = new.iter().cloned().chain(others).collect();
+    distinct(&new_and_others).into_iter().take(new.len()).collect()
+}
+
+/// The names of models whose folders have been claimed, for tables.
+pub fn names_of(folders: &[PathBuf]) -> Vec<String> {
+    let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into();
+    folders.iter().map(name).collect()
 }
 
 /// Refuses a folder with files.
@@ -185,6 +253,31 @@ mod tests {
         claim(&folder, std::slice::from_ref(&model)).unwrap();
         claim(&folder, std::slice::from_ref(&model)).unwrap();
         assert!(claim(&folder, &[output.path().to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_model_that_has_a_folder_keeps_it() {
+        let place = tempfile::tempdir().unwrap();
+        let model = |path: &str| place.path().join(path);
+        let [a, b, c] = ["a/student", "b/student", "c/twin"].map(model);
+        let output = place.path().join("scores");
+        let names = |models: &[&PathBuf]| {
+            let models: Vec<PathBuf> = models.iter().map(|&model| model.clone()).collect();
+            let groups: Vec<&[PathBuf]> = models.chunks(1).collect();
+            folder_names(&groups, &output)
+        };
+        let own = |name: &str, model: &PathBuf| {
+            claim(&output.join(name), std::slice::from_ref(model)).unwrap();
+        };
+        assert_eq!(names(&[&a, &b, &c]), ["a-student", "b-student", "c-twin"]);
+        own("student", &a);
+        assert_eq!((names(&[&a]), names(&[&c])), (vec!["student".into()], vec!["twin".into()]));
+        assert_eq!(names(&[&b, &a]), ["b-student", "student"]);
+        // An earlier version left a second folder.
+        own("a-student", &a);
+        assert_eq!(names(&[&c, &a, &b]), ["c-twin", "student", "b-student"]);
+        let both = [a.clone(), b.clone()];
+        assert_eq!(folder_names(&[&both], &output), ["a-student+b-student"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use self::subject::FinetuneSubject;
 use self::summary::ModelResults;
 use self::tuner::Tuner;
 use crate::error::{Context, Result, refuse, wrong_usage};
-use crate::evaluation::results::{claim, distinct};
+use crate::evaluation::results::{claim, folder_names};
 use crate::failures::Failures;
 use crate::lock::RunLock;
 use crate::observer::Observer;
@@ -87,7 +87,8 @@ pub fn finetune(
     let found = Jobs::read(&job.data, &tasks, rules, !job.tasks.is_empty())?;
     let Jobs { jobs, broken, skipped } = found.require_any(&job.data)?;
     skipped.iter().for_each(|why| observer.warn(format_args!("{why}")));
-    let named = distinct(&job.models).into_iter().zip(&job.models);
+    let each: Vec<&[PathBuf]> = job.models.chunks(1).collect();
+    let named = folder_names(&each, &job.output).into_iter().zip(&job.models);
     let open =
         |(name, folder): (String, &PathBuf)| FinetuneSubject::open(name, folder, rules, observer);
     let subjects = named.map(open);

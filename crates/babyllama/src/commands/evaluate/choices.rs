@@ -5,7 +5,7 @@ use std::path::Path;
 use eval::{Backend, BenchmarkResult, Method, Task, ZeroShot};
 use experiment::error::Context;
 use experiment::evaluation::choices::{self, Pairs};
-use experiment::evaluation::results::{check_data, claim_folders, keep, short_names};
+use experiment::evaluation::results::{check_data, claim_folders, keep, names_of, short_names};
 use experiment::evaluation::{LoadedModel, label, models, tokenizer};
 use experiment::outputs;
 use report::format::counted;
@@ -96,7 +96,8 @@ fn evaluate(
     let values =
         results.iter().map(|(label, result)| json!({ "model": label, key: result })).collect();
     let values = Value::Array(values);
-    show(&console, &values, || print(&short_names(&selection), &results, output))?;
+    let names = folders.map_or_else(|| short_names(&selection), |folders| names_of(&folders));
+    show(&console, &values, || print(&names, &results, output))?;
     write_json(args, &values)
 }
 

@@ -19,7 +19,7 @@ use engine::Device;
 use eval::{Benchmark, Rules};
 
 use super::loss::HeldoutText;
-use super::results::{claim_folders, short_names};
+use super::results::{claim_folders, names_of};
 use super::{ModelSelection, label};
 use crate::error::{FileContext, Result, wrong_usage};
 use crate::failures::Failures;
@@ -108,8 +108,8 @@ pub fn evaluate_all(
     // Whatever is wrong with a model's folder is known before the first is scored.
     let identities = groups.iter().map(|group| scoring::identities(group, observer));
     let identities = identities.collect::<Result<Vec<_>>>()?;
-    let (names, folders) =
-        (short_names(selection), claim_folders(selection, &settings.output, &read)?);
+    let folders = claim_folders(selection, &settings.output, &read)?;
+    let names = names_of(&folders);
     let (mut scores, mut failures) = (Vec::new(), Failures::default());
     for (index, group) in groups.into_iter().enumerate() {
         let (folder, identity) = (&folders[index], &identities[index]);

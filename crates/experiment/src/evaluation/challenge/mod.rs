@@ -27,7 +27,7 @@ pub(crate) use report::table;
 pub use scoring::{AnyScore, TaskOutcome};
 pub use task::{AnyTask, all_tasks};
 
-use super::results::{claim_folders, short_names};
+use super::results::{claim_folders, names_of};
 use super::{ModelSelection, label};
 use crate::error::{Context, Result, refuse, wrong_usage};
 use crate::failures::Failures;
@@ -131,7 +131,7 @@ pub fn evaluate_challenge(
     let models = selection.load(&device, observer)?;
     let folders = claim_folders(selection, &settings.output, &read)?;
     folders.iter().try_for_each(|folder| check_year(folder, settings.year))?;
-    let (names, mut found) = (short_names(selection), Vec::new());
+    let (names, mut found) = (names_of(&folders), Vec::new());
     let mut failures = Failures::default();
     for (index, group) in selection.groups(&models).into_iter().enumerate() {
         let (name, label, folder) = (names[index].clone(), label(group), &folders[index]);
