@@ -101,6 +101,8 @@ struct Students {
 struct Tenth {
     runs: Vec<Run>,
     other_objectives: Runs,
+    further_objectives: Runs,
+    offset_students: Runs,
     longer_students: Runs,
     longer_twins: Runs,
 }
@@ -115,6 +117,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>> {
 /// All numbers of docs/study.
 struct Study {
     decay: Vec<Run>,
+    /// Settings of the baseline one by one, on a tenth of the text.
+    levers: Vec<Run>,
     teachers: Vec<Run>,
     students: Students,
     tenth: Vec<Run>,
@@ -123,12 +127,15 @@ struct Study {
 impl Study {
     fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let tenth: Tenth = read(&folder.join("tenth.json"))?;
-        let Tenth { runs, other_objectives, longer_students, longer_twins } = tenth;
+        let further = [tenth.other_objectives, tenth.further_objectives, tenth.offset_students];
+        let further = further.into_iter().flat_map(|part| part.runs).collect();
         Ok(Self {
             decay: read::<Runs>(&folder.join("decay.json"))?.runs,
+            levers: read::<Runs>(&folder.join("levers.json"))?.runs,
             teachers: read::<Runs>(&folder.join("teachers.json"))?.runs,
             students: read(&folder.join("students.json"))?,
-            tenth: [longer_twins.runs, runs, longer_students.runs, other_objectives.runs].concat(),
+            tenth: [tenth.longer_twins.runs, tenth.runs, tenth.longer_students.runs, further]
+                .concat(),
         })
     }
 
@@ -136,6 +143,7 @@ impl Study {
         let palette = &Palette::default();
         vec![
             self.weight_decay(palette),
+            self.levers(palette),
             self.blimp_against_loss(palette),
             self.compute(palette),
             self.differences(palette),
@@ -168,6 +176,14 @@ impl Study {
         };
         let points: Vec<ScalingPoint> = cells.iter().map(point).collect();
         scaling("Weight decay", "tau (epochs)", "held-out loss", &points, palette)
+    }
+
+    /// What each lever of the baseline changes; far above all others are too few epochs.
+    fn levers(&self, palette: &Palette) -> Figure {
+        let near = |run: &&Run| run.kind() != "three-epochs";
+        let runs: Vec<Run> = self.levers.iter().filter(near).cloned().collect();
+        let value = "held-out loss, difference from the baseline";
+        bars("Levers of the baseline", value, &difference_bars("100,000 words", &runs), palette)
     }
 
     /// All models of a million words with both.
