@@ -125,7 +125,8 @@ pub(super) struct ModelKeys {
     feed_forward: Option<FeedForward>,
     /// Heads of queries. Needed without `from`.
     num_heads: Option<usize>,
-    /// Heads of keys and values, LLaMA and Qwen3 only; left out, `num_heads`.
+    /// Heads of keys and values, LLaMA, Qwen3 and Switch with LLaMA's body only; left out,
+    /// `num_heads`.
     num_kv_heads: Option<usize>,
     /// Channels of a head, LLaMA, Qwen3 and T5 only; left out, `hidden_size / num_heads`.
     head_dim: Option<usize>,

@@ -41,10 +41,13 @@ pub struct DistillSettings {
     /// are those of the first; left out, 1.
     #[serde(default, skip_serializing)]
     pub generations: u32,
-    /// What the sum of the divergences is divided by.
+    /// What the sum of the divergences is divided by: the positions (`token`), as in the papers, or
+    /// the sequences (`batchmean`), as in the authors' code, which makes it as many times larger as
+    /// a sequence has tokens.
     #[serde(default)]
     pub kl: KlNormalisation,
-    /// How several teachers become one distribution.
+    /// How several teachers become one distribution: by the mean of their logits, that of their
+    /// probabilities, or not at all (`sum_kl`: a divergence from each, by the teachers' weights).
     #[serde(default, with = "named")]
     pub ensemble: Ensemble,
     /// The distance between the teachers' distribution and the student's.

@@ -61,7 +61,8 @@ pub struct TrainSettings {
     /// Offsets of which every epoch draws one, such as `[0, 64]`; empty means always 0. Unlike
     /// `random_offset` it leaves few enough sequences for a teacher cache.
     pub chunk_offsets: Vec<usize>,
-    /// Order in which an epoch visits the sequences.
+    /// Order in which an epoch visits the sequences: `shuffled`; `documents`, which cuts them anew
+    /// from documents in a new order; or that of the `file`, for comparisons with other programs.
     pub order: DataOrder,
     /// What turns gradients into updates; see [`OPTIMIZERS`](crate::optimizers::OPTIMIZERS).
     pub optimizer: OptimizerKind,
