@@ -96,6 +96,8 @@ pub fn claim_folders(
 /// When it holds other files, or the scores of another model that has the same short name.
 pub fn claim(folder: &Path, models: &[PathBuf]) -> Result<()> {
     files::make_folder(folder)?;
+    // Of two processes at once one is refused.
+    let _lock = outputs::lock_waiting(folder);
     let owner = folder.join(OWNER);
     let text = format!("{:#}\n", serde_json::json!({ "models": shown_all(models) }));
     match std::fs::read_to_string(&owner) {
@@ -160,20 +162,26 @@ pub fn folder_names(groups: &[&[PathBuf]], output: &Path) -> Vec<String> {
     groups.iter().zip(kept).map(name).collect()
 }
 
-/// Short names of new models, longer where a folder of another model has one.
+/// Short names of new models, longer where folders of other models have these.
 fn apart(new: &[PathBuf], owned: &[(String, Vec<String>)]) -> Vec<String> {
-    let names = distinct(new);
-    let has_one =
-        |(name, models): &&(String, Vec<String>)| names.contains(name) && models.len() == 1;
-    let mut others: Vec<PathBuf> = owned
-        .iter()
-        .filter(has_one)
-        .flat_map(|(_, models)| models.iter().map(PathBuf::from))
-        .collect();
-    others.sort();
-    others.dedup();
-    let new_and_others: Vec<PathBuf> = new.iter().cloned().chain(others).collect();
-    distinct(&new_and_others).into_iter().take(new.len()).collect()
+    let mut others: Vec<PathBuf> = Vec::new();
+    loop {
+        let all: Vec<PathBuf> = new.iter().chain(&others).cloned().collect();
+        let names: Vec<String> = distinct(&all).into_iter().take(new.len()).collect();
+        let taken = owned.iter().filter(|(name, _)| names.contains(name));
+        let taken = taken.filter_map(|(_, models)| match &models[..] {
+            [model] => Some(PathBuf::from(model)),
+            _ => None,
+        });
+        let mut known = others.clone();
+        known.extend(taken);
+        known.sort();
+        known.dedup();
+        if known.len() == others.len() {
+            return names;
+        }
+        others = known;
+    }
 }
 
 /// The names of models whose folders have been claimed, for tables.
@@ -276,6 +284,11 @@ mod tests {
         // An earlier version left a second folder.
         own("a-student", &a);
         assert_eq!(names(&[&c, &a, &b]), ["c-twin", "student", "b-student"]);
+        // Names are as long as needed to be free.
+        own("b-student", &b);
+        let [third, fourth] = ["c/student", "d/c/student"].map(model);
+        own("c-student", &third);
+        assert_eq!(names(&[&fourth]), ["d-c-student"]);
         let both = [a.clone(), b.clone()];
         assert_eq!(folder_names(&[&both], &output), ["a-student+b-student"]);
     }

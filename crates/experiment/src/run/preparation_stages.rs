@@ -62,6 +62,9 @@ impl PreparationStages {
     }
 }
 
+/// What the names of held-out files begin with in the stage of the text.
+const HELD_OUT: &str = "validation/";
+
 /// A file that a recipe's text comes from.
 struct CorpusFile {
     name: String,
@@ -108,7 +111,7 @@ fn corpus_stage(recipe: &Recipe, files: &[CorpusFile], has_roles: bool) -> Resul
     let stage = Stage::new("corpus", &json!({ "corpus": section, "seed": recipe.seed }))?;
     let add = |stage: Stage, file: &CorpusFile| {
         let name = match file.is_held_out && has_roles {
-            true => format!("validation/{}", file.name),
+            true => format!("{HELD_OUT}{}", file.name),
             false => file.name.clone(),
         };
         stage.follows(&name, file.hash.clone())
@@ -117,30 +120,26 @@ fn corpus_stage(recipe: &Recipe, files: &[CorpusFile], has_roles: bool) -> Resul
 }
 
 impl Run<'_> {
-    /// What the preparation follows from. What an older program has prepared keeps the form that it
-    /// had there.
+    /// What the preparation follows from. A run that an older program has begun keeps the form that
+    /// it has.
     pub(super) fn preparation_stages(&self) -> Result<PreparationStages> {
         let files = corpus_files(&self.recipe, &|| self.observer.should_stop())?;
         let older = PreparationStages::of(&self.recipe, &files, false)?;
-        match self.has(&older, &files) {
-            true => Ok(older),
-            false => PreparationStages::of(&self.recipe, &files, true),
+        let record_in = |stages: &Stages<'_>| stages.record(older.corpus.name()).ok().flatten();
+        let shared = || record_in(&Stages::look(&self.shared_folder(&older)?));
+        match record_in(&self.stages).or_else(shared) {
+            Some(record) if is_of_an_older_program(&record, &files) => Ok(older),
+            _ => PreparationStages::of(&self.recipe, &files, true),
         }
     }
+}
 
-    /// Whether the run's folder, or the shared one, has a preparation in which each file that is
-    /// there now has the role that it has now.
-    fn has(&self, preparation: &PreparationStages, files: &[CorpusFile]) -> bool {
-        let is_in = |stages: &Stages<'_>| {
-            let record = stages.record(preparation.corpus.name()).ok().flatten();
-            record.is_some_and(|record| {
-                record.fingerprint() == preparation.corpus.fingerprint()
-                    && files.iter().all(|file| file.is_left_by(&record))
-            })
-        };
-        let shared = self.shared_folder(preparation);
-        shared.map_or_else(|| is_in(&self.stages), |folder| is_in(&Stages::look(&folder)))
-    }
+/// Whether a record does not have in which folder the files were, and each of those that are there
+/// now had, by what the stage has left, the role that it has now.
+fn is_of_an_older_program(record: &Record, files: &[CorpusFile]) -> bool {
+    let mut recorded = record.stage().files();
+    !recorded.any(|(name, _)| name.starts_with(HELD_OUT))
+        && files.iter().all(|file| file.is_left_by(record))
 }
 
 #[cfg(test)]
