@@ -309,7 +309,7 @@ fn has_damaged_checkpoint(error: &SweepError) -> bool {
 fn ends_the_worker(error: &SweepError, target: &dyn Target) -> bool {
     match error {
         SweepError::Experiment(error) if error.concerns_the_machine() => true,
-        // What became of the trial is not known; of a store that stays away nothing is.
+        // A store that stays away is no fault of the trial.
         SweepError::OtherText | SweepError::Store(_) => true,
         _ => target.check_inputs().is_err(),
     }
