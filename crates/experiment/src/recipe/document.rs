@@ -92,8 +92,8 @@ impl Document {
     }
 
     /// Gives every model the values of `[defaults]` that it does not set itself: those of its shape
-    /// unless it starts from a folder, those of `distill` if it has that table, and of all others
-    /// every one.
+    /// unless it starts from a folder, those of `distill` if it has that table, `train` and
+    /// `seeds` always.
     pub(super) fn apply_defaults(&mut self) -> Result<(), RecipeError> {
         let Some(defaults) = self.table.remove(DEFAULTS) else { return Ok(()) };
         let not_a_table = |key: &str| Fault::invalid(key, "is a value, not a table");

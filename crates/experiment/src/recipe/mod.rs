@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use base::hash;
 use documented::DocumentedFields;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 use train::TrainSettings;
@@ -222,12 +222,8 @@ fn sort_ensembles(recipe: &mut Recipe) {
     for members in ensembles.iter_mut() {
         members.sort_by_key(|member| models.get_index_of(member));
     }
-    let all = std::mem::take(ensembles);
-    all.into_iter().for_each(|members| {
-        if !ensembles.contains(&members) {
-            ensembles.push(members);
-        }
-    });
+    let different: IndexSet<Vec<String>> = std::mem::take(ensembles).into_iter().collect();
+    ensembles.extend(different);
 }
 
 /// The seed of a model that sets none: the recipe's, mixed with the model's name. 32 bits, so that

@@ -1,7 +1,7 @@
 //! What the preparation of a run's text follows from: the files of the text, and the stages that
 //! make text, tokenizer and tokens of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use base::ShouldStop;
@@ -23,8 +23,9 @@ pub(super) struct PreparationStages {
 }
 
 impl PreparationStages {
-    /// Those of a recipe and its files. Programs before 2026-12 did not record in which folder a
-    /// file is (`has_roles`), so that one which changed its folder changed nothing.
+    /// Those of a recipe and its files. `has_roles` is whether the stage of the text names held-out
+    /// files as such: programs before 2026-12 did not, so that a file which moved from one folder
+    /// to the other changed nothing.
     fn of(recipe: &Recipe, files: &[CorpusFile], has_roles: bool) -> Result<Self> {
         let corpus = corpus_stage(recipe, files, has_roles)?;
         let mut tokenizer = Stage::new("tokenizer", &recipe.tokenizer)?.after(&corpus);
@@ -70,14 +71,6 @@ struct CorpusFile {
     name: String,
     is_held_out: bool,
     hash: String,
-}
-
-impl CorpusFile {
-    /// Whether a preparation took the file for what it is now, or left nothing of it.
-    fn is_left_by(&self, record: &Record) -> bool {
-        let other = if self.is_held_out { TRAIN } else { VALIDATION };
-        !record.outputs().any(|(path, _)| path == Path::new(other).join(&self.name))
-    }
 }
 
 /// The files that a recipe's text comes from, with the hashes of their contents.
@@ -134,12 +127,16 @@ impl Run<'_> {
     }
 }
 
-/// Whether a record does not have in which folder the files were, and each of those that are there
-/// now had, by what the stage has left, the role that it has now.
+/// Whether a record does not have in which folder the files were, and none of those that are there
+/// now had, by what the stage has left, another role than it has now.
 fn is_of_an_older_program(record: &Record, files: &[CorpusFile]) -> bool {
     let mut recorded = record.stage().files();
-    !recorded.any(|(name, _)| name.starts_with(HELD_OUT))
-        && files.iter().all(|file| file.is_left_by(record))
+    let left: HashSet<&Path> = record.outputs().map(|(path, _)| path).collect();
+    let has_moved = |file: &CorpusFile| {
+        let other = if file.is_held_out { TRAIN } else { VALIDATION };
+        left.contains(&*Path::new(other).join(&file.name))
+    };
+    !recorded.any(|(name, _)| name.starts_with(HELD_OUT)) && !files.iter().any(has_moved)
 }
 
 #[cfg(test)]

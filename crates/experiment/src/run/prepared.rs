@@ -110,7 +110,7 @@ impl Run<'_> {
                 Some(lock)
             }
         };
-        stages.all().iter().for_each(|stage| self.stages.is_elsewhere(stage));
+        stages.all().iter().for_each(|stage| self.stages.mark_elsewhere(stage));
         let text = self.preparation(&folder, &stages_there).prepare(stages)?;
         stages_there.verify(text.stage.name())?;
         Ok(text)

@@ -218,7 +218,7 @@ impl<'a> Stages<'a> {
 
     /// Notes that the outputs of a stage are elsewhere, where they are verified: a record that this
     /// run has of its own does not count.
-    pub fn is_elsewhere(&self, stage: &Stage) {
+    pub fn mark_elsewhere(&self, stage: &Stage) {
         self.verified.borrow_mut().insert(stage.name.clone());
     }
 

@@ -120,11 +120,11 @@ impl<'a> TrialObserver<'a> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).values
     }
 
-    /// Reports the evaluations before a step that are in the trial's folder and not in the store:
-    /// one that the store refused, since the worker had lost the trial, is behind a checkpoint, and
-    /// does not come again.
-    fn catch_up(&self, step: u64, total_steps: u64) {
-        for record in (self.logged)().iter().filter(|record| record.step < step) {
+    /// Reports the evaluations that are in the trial's folder and not in the store: one that the
+    /// store refused, since the worker had lost the trial, is behind a checkpoint, and does not
+    /// come again.
+    fn catch_up(&self, logged: &[EvaluationRecord], total_steps: u64) {
+        for record in logged {
             if !self.state().places.iter().any(|place| place.step == record.step) {
                 self.report(place(record.step, record.epoch, total_steps), record.lowest());
             }
@@ -133,8 +133,9 @@ impl<'a> TrialObserver<'a> {
 
     /// As [`catch_up`](Self::catch_up), once the training is at its end.
     pub(super) fn catch_up_to_the_end(&self) {
-        if let Some(last) = (self.logged)().last() {
-            self.catch_up(u64::MAX, last.step);
+        let logged = (self.logged)();
+        if let Some(last) = logged.last() {
+            self.catch_up(&logged, last.step);
         }
     }
 
@@ -210,7 +211,9 @@ impl Observer for TrialObserver<'_> {
         match event {
             Event::Step { record, total_steps, .. } => {
                 if !self.has_caught_up.swap(true, Ordering::Relaxed) {
-                    self.catch_up(record.step, total_steps);
+                    let mut logged = (self.logged)();
+                    logged.retain(|earlier| earlier.step < record.step);
+                    self.catch_up(&logged, total_steps);
                 }
                 self.state().seconds += record.seconds;
             }
